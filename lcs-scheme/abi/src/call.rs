@@ -1,0 +1,462 @@
+//! `reg:` handles: what `dup` derives from a handle, and what `call` does with one.
+//!
+//! `dup(handle, postcard(Derive))` gives a new handle. `call(handle, payload, [op, ABI_VERSION])` starts
+//! with the postcard of the operation's request in the payload, over which LCS writes the answer; the
+//! result is the answer's length. If the answer does not fit, the call fails with ERANGE and the first
+//! eight bytes of the payload hold the length needed (u64, little-endian).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Guid;
+
+/// The smallest payload of a call, in bytes; less is EINVAL. Every mutation's answer fits into it.
+pub const MIN_PAYLOAD: usize = 64;
+
+/// [`Derive::OpenKey`]: open a link itself and not its target.
+pub const OPEN_LINK: u32 = 1;
+/// [`Derive::CreateKey`]: the key lives until its source or LCS ends.
+pub const CREATE_VOLATILE: u32 = 1;
+/// [`Derive::CreateKey`]: the key is a link.
+pub const CREATE_LINK: u32 = 2;
+
+/// What to derive from a handle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Derive {
+    /// From a root, a transaction or (relative) a key: an existing key.
+    OpenKey {
+        /// Components separated by `\` or `/`; empty for the handle's own key.
+        path: String,
+        /// The rights wanted ([`crate::security::Access`]).
+        access: u32,
+        /// [`OPEN_LINK`].
+        flags: u32,
+    },
+    /// From a root, a transaction or (relative) a key: a key, made if it is not visible there.
+    CreateKey {
+        /// As in `OpenKey`, not empty. Parents are not created.
+        path: String,
+        /// The rights wanted on the key.
+        access: u32,
+        /// The layer of the new path entry; `None` is `base`.
+        layer: Option<String>,
+        /// [`CREATE_VOLATILE`], [`CREATE_LINK`].
+        flags: u32,
+        /// The absolute path that a new link leads to.
+        link_target: Option<String>,
+    },
+    /// From a root: a root with more in its view.
+    View {
+        /// Private hives to join, by scope.
+        scopes: Vec<Guid>,
+        /// Private layers to attach, by name.
+        private_layers: Vec<String>,
+        /// No global hive at all.
+        sealed: bool,
+    },
+    /// From a root: a transaction.
+    BeginTransaction,
+    /// From a key: the same key with fewer rights, or able to write into fewer layers.
+    Restrict {
+        /// The rights that remain.
+        access: u32,
+        /// The layers that remain, all of them named; `None` leaves them as they are.
+        layers: Option<Vec<String>>,
+    },
+    /// From a key: a stream to read.
+    Backup,
+    /// From a key: a stream to write.
+    Restore,
+}
+
+/// The operations of `call`, by their number in the first metadata word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u64)]
+pub enum Op {
+    /// [`QueryValue`] → [`QueryValueAnswer`].
+    QueryValue = 1,
+    /// [`QueryValues`] → [`QueryValuesAnswer`].
+    QueryValues = 2,
+    /// [`SetValue`] → [`SetValueAnswer`].
+    SetValue = 3,
+    /// [`DeleteValue`] → nothing.
+    DeleteValue = 4,
+    /// [`SetTombstone`] → nothing.
+    SetTombstone = 5,
+    /// [`LayerOnly`] → nothing.
+    SetBlanket = 6,
+    /// [`LayerOnly`] → nothing.
+    ClearBlanket = 7,
+    /// [`EnumSubkeys`] → [`EnumSubkeysAnswer`].
+    EnumSubkeys = 8,
+    /// Nothing → [`KeyInfoAnswer`].
+    KeyInfo = 9,
+    /// [`LayerOnly`] → nothing.
+    DeleteKey = 10,
+    /// [`LayerOnly`] → nothing.
+    HideKey = 11,
+    /// [`Unhide`] → nothing.
+    Unhide = 12,
+    /// [`GetSecurity`] → [`GetSecurityAnswer`].
+    GetSecurity = 13,
+    /// [`SetSecurity`] → nothing.
+    SetSecurity = 14,
+    /// Arms a watch.
+    Notify = 15,
+    /// Lists candidates and their fate.
+    Explain = 16,
+    /// Nothing → nothing: all that was acknowledged before is durable.
+    Flush = 17,
+    /// Makes an automatic copy of the key's hive.
+    StoreCopy = 18,
+    /// Commits a transaction.
+    Commit = 19,
+    /// Asks for a transaction's state.
+    TransactionStatus = 20,
+    /// Carries out a restore.
+    Finish = 21,
+    /// Nothing → [`StatusAnswer`].
+    Status = 22,
+}
+
+impl Op {
+    /// The operation with this number, if there is one.
+    pub fn from_raw(raw: u64) -> Option<Op> {
+        const ALL: [Op; 22] = [
+            Op::QueryValue,
+            Op::QueryValues,
+            Op::SetValue,
+            Op::DeleteValue,
+            Op::SetTombstone,
+            Op::SetBlanket,
+            Op::ClearBlanket,
+            Op::EnumSubkeys,
+            Op::KeyInfo,
+            Op::DeleteKey,
+            Op::HideKey,
+            Op::Unhide,
+            Op::GetSecurity,
+            Op::SetSecurity,
+            Op::Notify,
+            Op::Explain,
+            Op::Flush,
+            Op::StoreCopy,
+            Op::Commit,
+            Op::TransactionStatus,
+            Op::Finish,
+            Op::Status,
+        ];
+        ALL.get(usize::try_from(raw.checked_sub(1)?).ok()?).copied()
+    }
+}
+
+/// Asks for the effective value of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryValue {
+    /// The value's name; empty for the default value.
+    pub name: String,
+}
+
+/// An effective value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryValueAnswer {
+    /// The type's code ([`crate::value::ValueType`]).
+    pub value_type: u32,
+    /// The data.
+    pub data: Vec<u8>,
+    /// The sequence number of the winning entry.
+    pub sequence: u64,
+    /// The layer of the winning entry.
+    pub layer: String,
+}
+
+/// Asks for effective values, a page at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryValues {
+    /// Where to go on: the last page's `next`; `None` for the first page.
+    pub cursor: Option<String>,
+}
+
+/// An effective value with its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedValue {
+    /// The value's name as written; empty for the default value.
+    pub name: String,
+    /// The type's code.
+    pub value_type: u32,
+    /// The data.
+    pub data: Vec<u8>,
+    /// The sequence number of the winning entry.
+    pub sequence: u64,
+    /// The layer of the winning entry.
+    pub layer: String,
+}
+
+/// A page of effective values, in the order of their folded names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryValuesAnswer {
+    /// The values of this page.
+    pub values: Vec<NamedValue>,
+    /// The cursor of the next page, if there is one.
+    pub next: Option<String>,
+    /// The hive's generation when the page was made.
+    pub generation: u64,
+}
+
+/// Writes a value into a layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetValue {
+    /// The value's name; empty for the default value.
+    pub name: String,
+    /// The type's code; [`crate::value::TOMBSTONE`] only with empty data.
+    pub value_type: u32,
+    /// The data, at most MaxValueSize bytes.
+    pub data: Vec<u8>,
+    /// The layer; `None` is `base`.
+    pub layer: Option<String>,
+    /// The write happens only if the layer's entry has this sequence number, or, for 0, if the layer has
+    /// no entry; else EAGAIN.
+    pub expected_sequence: Option<u64>,
+}
+
+/// The outcome of a [`SetValue`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetValueAnswer {
+    /// The sequence number of the new entry.
+    pub sequence: u64,
+}
+
+/// Removes a layer's entry for a value name. One that is not there is no error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteValue {
+    /// The value's name.
+    pub name: String,
+    /// The layer; `None` is `base`.
+    pub layer: Option<String>,
+}
+
+/// Masks a value name in a layer: lower layers no longer count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetTombstone {
+    /// The value's name.
+    pub name: String,
+    /// The layer; `None` is `base`.
+    pub layer: Option<String>,
+}
+
+/// The request of the operations that need a layer and nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerOnly {
+    /// The layer; `None` is `base`.
+    pub layer: Option<String>,
+}
+
+/// Asks for subkeys, a page at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnumSubkeys {
+    /// Where to go on: the last page's `next`; `None` for the first page.
+    pub cursor: Option<String>,
+    /// Also count what each subkey holds. It costs a look into each of them.
+    pub counts: bool,
+}
+
+/// How much a key holds, as its reader sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Visible subkeys.
+    pub subkeys: u64,
+    /// Effective values.
+    pub values: u64,
+}
+
+/// A visible subkey.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subkey {
+    /// The name as created.
+    pub name: String,
+    /// Last write, in nanoseconds since 1970 (UTC).
+    pub last_write: i64,
+    /// What it holds, where [`EnumSubkeys::counts`] asked for it.
+    pub counts: Option<Counts>,
+    /// It is a link.
+    pub link: bool,
+    /// It is volatile.
+    pub volatile: bool,
+}
+
+/// A page of subkeys, in the order of their folded names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnumSubkeysAnswer {
+    /// The subkeys of this page.
+    pub subkeys: Vec<Subkey>,
+    /// The cursor of the next page, if there is one.
+    pub next: Option<String>,
+    /// The hive's generation when the page was made.
+    pub generation: u64,
+}
+
+/// What a key handle is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyInfoAnswer {
+    /// Whether the derivation that made this handle created the key.
+    pub created: bool,
+    /// The handle's granted mask.
+    pub access: u32,
+    /// All else; only under READ_CONTROL.
+    pub details: Option<KeyDetails>,
+}
+
+/// The part of [`KeyInfoAnswer`] that needs READ_CONTROL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyDetails {
+    /// The key's name as created.
+    pub name: String,
+    /// The path by which the handle was opened, links resolved, separated by `\`.
+    pub path: String,
+    /// The key's identity.
+    pub guid: Guid,
+    /// Last write, in nanoseconds since 1970 (UTC).
+    pub last_write: i64,
+    /// What it holds.
+    pub counts: Counts,
+    /// The longest name of a subkey, in bytes.
+    pub max_subkey_name: u64,
+    /// The longest name of a value, in bytes.
+    pub max_value_name: u64,
+    /// The largest data of a value, in bytes.
+    pub max_value_data: u64,
+    /// It is volatile.
+    pub volatile: bool,
+    /// It is a link.
+    pub link: bool,
+    /// Size of its security descriptor, in bytes.
+    pub sd_size: u64,
+    /// The hive's generation.
+    pub generation: u64,
+}
+
+/// Makes a hidden child visible again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unhide {
+    /// The child's name.
+    pub child: String,
+    /// The layer that hides it; `None` is `base`.
+    pub layer: Option<String>,
+}
+
+/// [`GetSecurity`] and [`SetSecurity`]: the owner.
+pub const OWNER_SECURITY_INFORMATION: u32 = 1;
+/// [`GetSecurity`] and [`SetSecurity`]: the primary group.
+pub const GROUP_SECURITY_INFORMATION: u32 = 2;
+/// [`GetSecurity`] and [`SetSecurity`]: the DACL.
+pub const DACL_SECURITY_INFORMATION: u32 = 4;
+/// [`GetSecurity`] and [`SetSecurity`]: the SACL.
+pub const SACL_SECURITY_INFORMATION: u32 = 8;
+
+/// Asks for parts of a key's security descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetSecurity {
+    /// `*_SECURITY_INFORMATION` ([MS-DTYP] 2.4.7).
+    pub parts: u32,
+}
+
+/// A security descriptor with the parts that were asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetSecurityAnswer {
+    /// Self-relative ([MS-DTYP] 2.4.6).
+    pub sd: Vec<u8>,
+}
+
+/// Replaces parts of a key's security descriptor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetSecurity {
+    /// `*_SECURITY_INFORMATION` ([MS-DTYP] 2.4.7).
+    pub parts: u32,
+    /// Self-relative ([MS-DTYP] 2.4.6).
+    pub sd: Vec<u8>,
+}
+
+/// How a hive is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HiveState {
+    /// Its source has claimed it and is getting ready.
+    Starting,
+    /// Its source serves it.
+    Up,
+    /// Its source is gone; the name and the identity are kept for it.
+    Down,
+}
+
+/// A hive of the caller's view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HiveStatus {
+    /// The hive's name.
+    pub name: String,
+    /// Its scope, if it is private.
+    pub scope: Option<Guid>,
+    /// How it is.
+    pub state: HiveState,
+    /// Its generation: +1 for each committed change.
+    pub generation: u64,
+}
+
+/// A connected source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// The hives that it claimed.
+    pub hives: Vec<String>,
+    /// Requests sent and not yet answered.
+    pub in_flight: u64,
+    /// Requests that wait for a place among those.
+    pub waiting: u64,
+    /// Answers that came after their caller had been told ETIMEDOUT.
+    pub late_answers: u64,
+}
+
+/// A layer of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerStatus {
+    /// The layer's name.
+    pub name: String,
+    /// Its precedence.
+    pub precedence: u32,
+    /// Whether it counts.
+    pub enabled: bool,
+}
+
+/// A setting of LCS that was found invalid, and is not in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectedSetting {
+    /// The value's name under `Machine\System\Registry`.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// The part of [`StatusAnswer`] for administrators.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusDetails {
+    /// The connected sources.
+    pub sources: Vec<SourceStatus>,
+    /// The layer table.
+    pub layers: Vec<LayerStatus>,
+    /// Settings that are not in force.
+    pub rejected_settings: Vec<RejectedSetting>,
+    /// Open handles.
+    pub handles: u64,
+    /// The next sequence number.
+    pub next_sequence: u64,
+}
+
+/// How the registry is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// Version of the LCS that answers.
+    pub version: String,
+    /// The hives of the caller's view.
+    pub hives: Vec<HiveStatus>,
+    /// More, for administrators.
+    pub details: Option<StatusDetails>,
+}
