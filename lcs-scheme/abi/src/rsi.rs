@@ -220,13 +220,13 @@ pub struct RequestHeader {
     pub snapshot: Option<u64>,
 }
 
-/// Where a listing of values goes on: after this name and layer, both folded.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// Where a listing of values goes on: after this name and layer, both folded, or after all of the name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValuePosition {
     /// The name, folded.
     pub name: String,
-    /// The layer, folded.
-    pub layer: String,
+    /// The layer, folded; `None`: after every layer's entry for the name.
+    pub layer: Option<String>,
 }
 
 /// Where a listing of a layer goes on: after this entry.
