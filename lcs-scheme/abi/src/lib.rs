@@ -67,7 +67,5 @@ pub fn encode<T: Serialize>(message: &T) -> alloc::vec::Vec<u8> {
 
 /// Decodes one message from the start of `bytes` and ignores what follows it.
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
-    postcard::take_from_bytes(bytes)
-        .map(|(message, _)| message)
-        .map_err(|_| Malformed)
+    postcard::take_from_bytes(bytes).map(|(message, _)| message).map_err(|_| Malformed)
 }

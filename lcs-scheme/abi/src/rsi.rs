@@ -637,31 +637,17 @@ mod tests {
 
     #[test]
     fn a_request_survives_its_frame() {
-        let header = RequestHeader {
-            id: 7,
-            hive: 1,
-            snapshot: None,
-        };
-        let request = Request::Lookup {
-            parent: Guid([9; 16]),
-            name: "system".into(),
-        };
+        let header = RequestHeader { id: 7, hive: 1, snapshot: None };
+        let request = Request::Lookup { parent: Guid([9; 16]), name: "system".into() };
         let bytes = request_frame(header, &request);
         let (contents, rest) = split_frame(&bytes, 1 << 20).unwrap().unwrap();
         assert!(rest.is_empty());
-        assert_eq!(
-            decode_to_source(contents),
-            Ok(Received::Request(header, request))
-        );
+        assert_eq!(decode_to_source(contents), Ok(Received::Request(header, request)));
     }
 
     #[test]
     fn a_request_of_an_unknown_kind_keeps_its_id() {
-        let header = RequestHeader {
-            id: 300,
-            hive: 0,
-            snapshot: None,
-        };
+        let header = RequestHeader { id: 300, hive: 0, snapshot: None };
         let mut contents = crate::encode(&ToSource::Request(header));
         contents.extend([200, 1, 2, 3]);
         assert_eq!(decode_to_source(&contents), Ok(Received::Unknown(header)));
@@ -673,9 +659,6 @@ mod tests {
         for cut in 0..bytes.len() {
             assert_eq!(split_frame(&bytes[..cut], 1 << 20), Ok(None));
         }
-        assert_eq!(
-            split_frame(&[255, 255, 255, 255, 0], 1 << 20),
-            Err(Malformed)
-        );
+        assert_eq!(split_frame(&[255, 255, 255, 255, 0], 1 << 20), Err(Malformed));
     }
 }

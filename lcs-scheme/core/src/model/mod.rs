@@ -1,0 +1,11 @@
+//! The data model, without any operation that takes time.
+
+pub mod layer;
+pub mod name;
+pub mod path;
+pub mod resolve;
+pub mod value;
+
+pub use layer::{Layer, LayerTable};
+pub use name::{KeyName, NameError, ValueName, fold};
+pub use path::{CURRENT_USER, KeyPath};

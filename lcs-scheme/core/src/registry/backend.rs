@@ -1,0 +1,82 @@
+//! What the registry needs from outside: sources, the time, fresh identities, a place for audit records.
+
+use alloc::string::String;
+
+use lcs_abi::Guid;
+use lcs_abi::rsi::{Answer, Request, SourceError};
+
+/// A connected source, numbered by whoever connects it; a number is not used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// Where a request goes: a hive of a connected source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// The source's connection.
+    pub connection: ConnectionId,
+    /// The hive's number in the source's claim.
+    pub hive: u32,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The source is gone. The request may or may not have had its effect.
+    Down,
+    /// The request waited too long for its turn and was never sent.
+    NotSent,
+    /// The source said no.
+    Refused(SourceError),
+}
+
+/// Something to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditEvent {
+    /// A source's hive came into service.
+    SourceUp {
+        /// The hive.
+        hive: String,
+    },
+    /// A source's hive went out of service.
+    SourceDown {
+        /// The hive.
+        hive: String,
+    },
+    /// A source said what cannot be; the request failed.
+    SourceDataRejected {
+        /// The hive.
+        hive: String,
+        /// What was wrong.
+        reason: &'static str,
+    },
+    /// A setting of LCS is invalid; the last good one stays in force.
+    SettingRejected {
+        /// The value's name.
+        name: String,
+        /// What was wrong.
+        reason: String,
+    },
+}
+
+/// The world outside.
+pub trait Backend {
+    /// Asks a source.
+    ///
+    /// The request takes its place in the source's queue when this is called, not when the future is
+    /// polled: the order of calls is the order in which steps take effect. The future gives the true
+    /// answer, however late it comes; telling a caller that it takes too long is the backend's own affair.
+    fn request(
+        &self,
+        to: Address,
+        request: Request,
+    ) -> impl Future<Output = Result<Answer, Fault>> + 'static;
+
+    /// The time, in nanoseconds since 1970 (UTC).
+    fn now(&self) -> i64;
+
+    /// A fresh version 4 UUID.
+    fn new_guid(&self) -> Guid;
+
+    /// Records an event.
+    fn audit(&self, event: AuditEvent);
+}

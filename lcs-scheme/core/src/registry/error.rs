@@ -1,0 +1,134 @@
+//! What can come of an operation that does not succeed.
+
+use lcs_abi::rsi::SourceError;
+
+use crate::model::name::NameError;
+use crate::model::path::PathError;
+use crate::model::value::ValueError;
+use crate::security::Denied;
+
+/// Why an operation failed. Its errno is decided where the scheme answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// No such key, value, hive or layer, or the key is orphaned or gone.
+    NotFound(NotFound),
+    /// A right was not granted.
+    AccessDenied,
+    /// A privilege is missing.
+    PrivilegeMissing,
+    /// The request makes no sense; says what does not.
+    Invalid(&'static str),
+    /// A name or a path is too long.
+    NameTooLong,
+    /// MaxValueSize or MaxLayersPerValue is exceeded.
+    LimitExceeded(&'static str),
+    /// The table of handles is full.
+    TooManyHandles,
+    /// The caller's condition does not hold, or something was changed under the operation.
+    ConditionFailed,
+    /// The key has visible children.
+    NotEmpty,
+    /// Something is there already.
+    AlreadyExists,
+    /// The answer does not fit; it needs this many bytes.
+    BufferTooSmall {
+        /// Bytes needed.
+        needed: usize,
+    },
+    /// The source did not take the request in time.
+    TimedOut,
+    /// The source is gone; the step, if it was one, may or may not have happened.
+    SourceDown,
+    /// The source could not do it.
+    Source(SourceError),
+    /// What the source says makes no sense.
+    SourceData,
+    /// There is no sequence number left.
+    SequencesExhausted,
+    /// Not known here.
+    NotSupported,
+    /// Not a handle, or not that kind of handle.
+    BadHandle,
+}
+
+/// What is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// A key, or one on the way to it.
+    Key,
+    /// A value.
+    Value,
+    /// A hive.
+    Hive,
+    /// A layer.
+    Layer,
+}
+
+impl From<NameError> for Error {
+    fn from(error: NameError) -> Self {
+        match error {
+            NameError::Empty => Error::Invalid("empty name"),
+            NameError::Nul => Error::Invalid("NUL in a name"),
+            NameError::Separator => Error::Invalid("separator in a name"),
+            NameError::TooLong => Error::NameTooLong,
+        }
+    }
+}
+
+impl From<PathError> for Error {
+    fn from(error: PathError) -> Self {
+        match error {
+            PathError::Component(name) => name.into(),
+            PathError::TooLong => Error::NameTooLong,
+        }
+    }
+}
+
+impl From<ValueError> for Error {
+    fn from(error: ValueError) -> Self {
+        match error {
+            ValueError::UnknownType => Error::Invalid("unknown value type"),
+            ValueError::TombstoneWithData => Error::Invalid("a tombstone has no data"),
+            ValueError::TooLarge => Error::LimitExceeded("MaxValueSize"),
+        }
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::InvalidMask => Error::Invalid("invalid access mask"),
+            Denied::Access => Error::AccessDenied,
+        }
+    }
+}
+
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Error::NotFound(NotFound::Key) => f.write_str("no such key"),
+            Error::NotFound(NotFound::Value) => f.write_str("no such value"),
+            Error::NotFound(NotFound::Hive) => f.write_str("no such hive"),
+            Error::NotFound(NotFound::Layer) => f.write_str("no such layer"),
+            Error::AccessDenied => f.write_str("access denied"),
+            Error::PrivilegeMissing => f.write_str("privilege missing"),
+            Error::Invalid(what) => f.write_str(what),
+            Error::NameTooLong => f.write_str("name too long"),
+            Error::LimitExceeded(limit) => write!(f, "{limit} exceeded"),
+            Error::TooManyHandles => f.write_str("too many handles"),
+            Error::ConditionFailed => f.write_str("condition failed"),
+            Error::NotEmpty => f.write_str("key has subkeys"),
+            Error::AlreadyExists => f.write_str("already exists"),
+            Error::BufferTooSmall { needed } => write!(f, "answer needs {needed} bytes"),
+            Error::TimedOut => f.write_str("source timed out"),
+            Error::SourceDown => f.write_str("source is down"),
+            Error::Source(error) => write!(f, "source: {error}"),
+            Error::SourceData => f.write_str("malformed data from the source"),
+            Error::SequencesExhausted => f.write_str("sequence numbers exhausted"),
+            Error::NotSupported => f.write_str("not supported"),
+            Error::BadHandle => f.write_str("bad handle"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

@@ -1,0 +1,340 @@
+//! Hives and the sources behind them: who claims, who serves, who comes back (DESIGN §11).
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use hashbrown::HashMap;
+use lcs_abi::Guid;
+use lcs_abi::call::HiveState;
+use lcs_abi::rsi::{ClaimedHive, Refusal, RegisteredHive};
+
+use super::backend::{Address, ConnectionId};
+use super::settings::{Setting, Settings};
+use crate::model::{CURRENT_USER, KeyName};
+
+/// A hive's place in the registry. It outlives the source; a number is not used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct SlotId(u64);
+
+/// A hive.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) name: KeyName,
+    pub(super) scope: Option<Guid>,
+    /// Known since the first registration; a source that resumes the hive must bring the same.
+    root: Option<Guid>,
+    pub(super) state: HiveState,
+    /// +1 for each committed change. Starts anew with each LCS.
+    pub(super) generation: u64,
+    /// The source that serves it, or did.
+    source: u64,
+    /// Its number in the source's claim.
+    index: u32,
+}
+
+impl Slot {
+    /// Whether the hive was ever in service.
+    pub(super) fn was_registered(&self) -> bool {
+        self.root.is_some()
+    }
+}
+
+/// A source: the hives that it brings, together and always the same ones.
+#[derive(Debug)]
+struct Source {
+    /// In the order of the newest claim.
+    slots: Vec<SlotId>,
+    connection: Option<ConnectionId>,
+}
+
+/// All hives.
+#[derive(Debug, Default)]
+pub(super) struct Hives {
+    slots: BTreeMap<SlotId, Slot>,
+    by_name: HashMap<(String, Option<Guid>), SlotId>,
+    sources: BTreeMap<u64, Source>,
+    next: u64,
+}
+
+impl Hives {
+    /// Takes a source's claim.
+    pub(super) fn claim(
+        &mut self,
+        connection: ConnectionId,
+        hives: &[ClaimedHive],
+        settings: &Settings,
+    ) -> Result<(), Refusal> {
+        let max_name = settings.size(Setting::MaxPathComponentLength);
+        let names = claimed_names(hives, max_name)?;
+        if hives.len() > settings.size(Setting::MaxHivesPerSource)
+            || self.connected().count() >= settings.size(Setting::MaxRegisteredSources)
+        {
+            return Err(Refusal::TooMany);
+        }
+        if self.of_connection(connection).is_some() {
+            return Err(Refusal::Invalid);
+        }
+        let known: Vec<Option<SlotId>> = names
+            .iter()
+            .map(|(name, scope)| self.by_name.get(&(name.folded().to_string(), *scope)).copied())
+            .collect();
+        match known.iter().flatten().next().and_then(|slot| self.slots.get(slot)) {
+            Some(slot) => self.resume(connection, slot.source, &known),
+            None => {
+                self.add(connection, names);
+                Ok(())
+            }
+        }
+    }
+
+    fn resume(
+        &mut self,
+        connection: ConnectionId,
+        source: u64,
+        known: &[Option<SlotId>],
+    ) -> Result<(), Refusal> {
+        let Some(claimed) = known.iter().copied().collect::<Option<Vec<SlotId>>>() else {
+            return Err(Refusal::AlreadyExists);
+        };
+        let Some(source) = self.sources.get_mut(&source) else {
+            return Err(Refusal::AlreadyExists);
+        };
+        let same_set = claimed.len() == source.slots.len()
+            && claimed.iter().all(|slot| source.slots.contains(slot));
+        if source.connection.is_some() || !same_set {
+            return Err(Refusal::AlreadyExists);
+        }
+        source.connection = Some(connection);
+        for (index, id) in (0..).zip(&claimed) {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.index = index;
+                slot.state = HiveState::Starting;
+            }
+        }
+        source.slots = claimed;
+        Ok(())
+    }
+
+    fn add(&mut self, connection: ConnectionId, names: Vec<(KeyName, Option<Guid>)>) {
+        let source = self.next;
+        let mut slots = Vec::with_capacity(names.len());
+        for (index, (name, scope)) in (0..).zip(names) {
+            self.next += 1;
+            let id = SlotId(self.next);
+            self.by_name.insert((name.folded().into(), scope), id);
+            let state = HiveState::Starting;
+            let slot = Slot { name, scope, root: None, state, generation: 0, source, index };
+            self.slots.insert(id, slot);
+            slots.push(id);
+        }
+        self.next += 1;
+        self.sources.insert(source, Source { slots, connection: Some(connection) });
+    }
+
+    /// Takes a source's registration: its hives are the ones it claimed, with the roots they always had.
+    pub(super) fn register(
+        &mut self,
+        connection: ConnectionId,
+        hives: &[RegisteredHive],
+    ) -> Result<Vec<SlotId>, Refusal> {
+        let slots = self.slots_of(connection);
+        let starting =
+            |id: &SlotId| self.slots.get(id).is_some_and(|slot| slot.state == HiveState::Starting);
+        if slots.is_empty() || slots.len() != hives.len() || !slots.iter().all(starting) {
+            return Err(Refusal::Invalid);
+        }
+        for (id, hive) in slots.iter().zip(hives) {
+            let root = self.slots.get(id).and_then(|slot| slot.root);
+            if root.is_some_and(|root| root != hive.root) {
+                return Err(Refusal::Stale);
+            }
+        }
+        for (id, hive) in slots.iter().zip(hives) {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.root = Some(hive.root);
+                slot.state = HiveState::Up;
+                slot.generation += 1;
+            }
+        }
+        Ok(slots)
+    }
+
+    /// The source is gone: hives that were in service keep their name and identity for its return, a first
+    /// claim is forgotten. Returns the hives that were in service.
+    pub(super) fn disconnected(&mut self, connection: ConnectionId) -> Vec<SlotId> {
+        let slots = self.slots_of(connection);
+        let Some(source) = self.of_connection(connection) else {
+            return Vec::new();
+        };
+        let was_up =
+            |id: &&SlotId| self.slots.get(*id).is_some_and(|slot| slot.state == HiveState::Up);
+        let served: Vec<SlotId> = slots.iter().filter(was_up).copied().collect();
+        if slots.iter().any(|id| self.slots.get(id).is_some_and(|slot| slot.root.is_none())) {
+            self.forget(source);
+            return Vec::new();
+        }
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.connection = None;
+        }
+        for id in &slots {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.state = HiveState::Down;
+            }
+        }
+        served
+    }
+
+    /// The source gives its hives up: names and identities are free.
+    pub(super) fn unregister(&mut self, connection: ConnectionId) -> Vec<Slot> {
+        match self.of_connection(connection) {
+            Some(source) => self.forget(source),
+            None => Vec::new(),
+        }
+    }
+
+    fn forget(&mut self, source: u64) -> Vec<Slot> {
+        let slots = self.sources.remove(&source).map(|source| source.slots).unwrap_or_default();
+        let forgotten: Vec<Slot> =
+            slots.iter().filter_map(|slot| self.slots.remove(slot)).collect();
+        for slot in &forgotten {
+            self.by_name.remove(&(slot.name.folded().to_string(), slot.scope));
+        }
+        forgotten
+    }
+
+    /// The slot of a global hive.
+    pub(super) fn global(&self, folded: &str) -> Option<SlotId> {
+        self.by_name.get(&(folded.to_string(), None)).copied()
+    }
+
+    /// A slot.
+    pub(super) fn get(&self, id: SlotId) -> Option<&Slot> {
+        self.slots.get(&id)
+    }
+
+    /// A slot, to change.
+    pub(super) fn get_mut(&mut self, id: SlotId) -> Option<&mut Slot> {
+        self.slots.get_mut(&id)
+    }
+
+    /// All slots.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.values()
+    }
+
+    /// Where requests for a hive go, and its root, while it is in service.
+    pub(super) fn address(&self, id: SlotId) -> Option<(Address, Guid)> {
+        let slot = self.slots.get(&id).filter(|slot| slot.state == HiveState::Up)?;
+        let connection = self.sources.get(&slot.source)?.connection?;
+        Some((Address { connection, hive: slot.index }, slot.root?))
+    }
+
+    /// The hives of a connection, in the order of its claim.
+    pub(super) fn slots_of(&self, connection: ConnectionId) -> Vec<SlotId> {
+        self.of_connection(connection)
+            .and_then(|source| self.sources.get(&source))
+            .map(|source| source.slots.clone())
+            .unwrap_or_default()
+    }
+
+    fn connected(&self) -> impl Iterator<Item = (u64, ConnectionId)> {
+        self.sources.iter().filter_map(|(id, source)| Some((*id, source.connection?)))
+    }
+
+    fn of_connection(&self, connection: ConnectionId) -> Option<u64> {
+        self.connected().find(|(_, other)| *other == connection).map(|(source, _)| source)
+    }
+}
+
+fn claimed_names(
+    hives: &[ClaimedHive],
+    max_name: usize,
+) -> Result<Vec<(KeyName, Option<Guid>)>, Refusal> {
+    let mut names: Vec<(KeyName, Option<Guid>)> = Vec::with_capacity(hives.len());
+    for hive in hives {
+        let name = KeyName::new(&hive.name, max_name).map_err(|_| Refusal::Invalid)?;
+        let twice = names
+            .iter()
+            .any(|(other, scope)| other.folded() == name.folded() && *scope == hive.scope);
+        if name.folded() == CURRENT_USER || twice {
+            return Err(Refusal::Invalid);
+        }
+        names.push((name, hive.scope));
+    }
+    if names.is_empty() { Err(Refusal::Invalid) } else { Ok(names) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hives(names: &[&str]) -> Vec<ClaimedHive> {
+        names.iter().map(|name| ClaimedHive { name: (*name).into(), scope: None }).collect()
+    }
+
+    fn roots(bytes: &[u8]) -> Vec<RegisteredHive> {
+        bytes.iter().map(|b| RegisteredHive { root: Guid([*b; 16]), max_sequence: 0 }).collect()
+    }
+
+    fn claim(hives: &mut Hives, connection: u64, names: &[&str]) -> Result<(), Refusal> {
+        hives.claim(ConnectionId(connection), &self::hives(names), &Settings::default())
+    }
+
+    #[test]
+    fn a_hive_answers_from_registration_until_its_source_is_gone() {
+        let mut hives = Hives::default();
+        claim(&mut hives, 1, &["Machine", "Users"]).unwrap();
+        let machine = hives.global("machine").unwrap();
+        assert_eq!(hives.address(machine), None);
+        hives.register(ConnectionId(1), &roots(&[1, 2])).unwrap();
+        let address = Address { connection: ConnectionId(1), hive: 0 };
+        assert_eq!(hives.address(machine), Some((address, Guid([1; 16]))));
+        assert_eq!(hives.disconnected(ConnectionId(1)).len(), 2);
+        assert_eq!(hives.address(machine), None);
+        assert_eq!(hives.global("machine"), Some(machine));
+    }
+
+    #[test]
+    fn only_the_same_set_with_the_same_roots_resumes() {
+        let mut hives = Hives::default();
+        claim(&mut hives, 1, &["Machine", "Users"]).unwrap();
+        hives.register(ConnectionId(1), &roots(&[1, 2])).unwrap();
+        assert_eq!(claim(&mut hives, 2, &["Machine", "Users"]), Err(Refusal::AlreadyExists));
+        hives.disconnected(ConnectionId(1));
+        assert_eq!(claim(&mut hives, 2, &["Machine"]), Err(Refusal::AlreadyExists));
+        assert_eq!(
+            claim(&mut hives, 2, &["Users", "More", "Machine"]),
+            Err(Refusal::AlreadyExists)
+        );
+        claim(&mut hives, 2, &["users", "MACHINE"]).unwrap();
+        assert_eq!(hives.register(ConnectionId(2), &roots(&[1, 2])), Err(Refusal::Stale));
+        hives.register(ConnectionId(2), &roots(&[2, 1])).unwrap();
+        let (address, root) = hives.address(hives.global("machine").unwrap()).unwrap();
+        assert_eq!((address.hive, root), (1, Guid([1; 16])));
+    }
+
+    #[test]
+    fn a_claim_that_was_never_registered_is_forgotten_and_a_held_one_is_not() {
+        let mut hives = Hives::default();
+        claim(&mut hives, 1, &["Machine"]).unwrap();
+        assert_eq!(claim(&mut hives, 2, &["machine"]), Err(Refusal::AlreadyExists));
+        hives.disconnected(ConnectionId(1));
+        claim(&mut hives, 2, &["machine"]).unwrap();
+        hives.register(ConnectionId(2), &roots(&[1])).unwrap();
+        hives.unregister(ConnectionId(2));
+        claim(&mut hives, 3, &["machine", "Other"]).unwrap();
+    }
+
+    #[test]
+    fn claims_that_make_no_sense_are_refused() {
+        let mut hives = Hives::default();
+        for names in [&["a", "A"][..], &[], &["CurrentUser"], &["a\\b"], &[""]] {
+            assert_eq!(claim(&mut hives, 1, names), Err(Refusal::Invalid));
+        }
+        let many: Vec<String> = (0..65).map(|n| n.to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(claim(&mut hives, 1, &many), Err(Refusal::TooMany));
+        assert_eq!(hives.register(ConnectionId(1), &[]), Err(Refusal::Invalid));
+    }
+}

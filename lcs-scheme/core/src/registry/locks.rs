@@ -1,0 +1,91 @@
+//! Locks on the structure of the key tree.
+//!
+//! A creation under a key and the deletion of that key exclude each other, and so do two changes of one
+//! name. Locks are taken from the root down (the parent, the name under it, the key that the name leads
+//! to), so nobody ever waits for somebody who waits for him.
+
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+
+use async_lock::{RwLock, RwLockReadGuardArc, RwLockWriteGuardArc};
+use hashbrown::HashMap;
+use lcs_abi::Guid;
+use spin::Mutex;
+
+use super::hives::SlotId;
+
+/// What can be locked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    /// The existence of a key: shared by those who create under it, exclusive for whoever deletes it.
+    Key(SlotId, Guid),
+    /// A folded name under a parent: what its entries say.
+    Name(SlotId, Guid, String),
+    /// A folded value name of a key: which layers have an entry.
+    Value(SlotId, Guid, String),
+}
+
+/// The locks that are held or waited for.
+#[derive(Default)]
+pub(super) struct Locks(Mutex<HashMap<Place, Weak<RwLock<()>>>>);
+
+/// A lock that is held.
+pub(super) struct Guard<'a> {
+    held: Option<Held>,
+    place: Place,
+    locks: &'a Locks,
+}
+
+enum Held {
+    Shared { _guard: RwLockReadGuardArc<()> },
+    Exclusive { _guard: RwLockWriteGuardArc<()> },
+}
+
+impl Locks {
+    /// The key stays.
+    pub(super) async fn key_stays(&self, slot: SlotId, key: Guid) -> Guard<'_> {
+        let place = Place::Key(slot, key);
+        let guard = self.lock(&place).read_arc().await;
+        Guard { held: Some(Held::Shared { _guard: guard }), place, locks: self }
+    }
+
+    /// Nothing is created under the key.
+    pub(super) async fn key_goes(&self, slot: SlotId, key: Guid) -> Guard<'_> {
+        self.exclusive(Place::Key(slot, key)).await
+    }
+
+    /// Nobody else changes what the name says.
+    pub(super) async fn name(&self, slot: SlotId, parent: Guid, folded: &str) -> Guard<'_> {
+        self.exclusive(Place::Name(slot, parent, folded.into())).await
+    }
+
+    /// Nobody else adds a layer's entry to the value.
+    pub(super) async fn value(&self, slot: SlotId, key: Guid, folded: &str) -> Guard<'_> {
+        self.exclusive(Place::Value(slot, key, folded.into())).await
+    }
+
+    async fn exclusive(&self, place: Place) -> Guard<'_> {
+        let guard = self.lock(&place).write_arc().await;
+        Guard { held: Some(Held::Exclusive { _guard: guard }), place, locks: self }
+    }
+
+    fn lock(&self, place: &Place) -> Arc<RwLock<()>> {
+        let mut locks = self.0.lock();
+        if let Some(lock) = locks.get(place).and_then(Weak::upgrade) {
+            return lock;
+        }
+        let lock = Arc::new(RwLock::new(()));
+        locks.insert(place.clone(), Arc::downgrade(&lock));
+        lock
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.held = None;
+        let mut locks = self.locks.0.lock();
+        if locks.get(&self.place).is_some_and(|lock| lock.strong_count() == 0) {
+            locks.remove(&self.place);
+        }
+    }
+}

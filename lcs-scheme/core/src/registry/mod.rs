@@ -1,0 +1,260 @@
+//! The operations of the registry, as futures over sources that may be slow, die, or lie.
+//!
+//! All state is in one [`State`] behind one lock, reached through [`Registry::with`] and never across an
+//! await. What must not change while an operation waits is held by [`locks`].
+
+mod backend;
+mod error;
+mod handles;
+mod hives;
+mod keys;
+mod locks;
+mod open;
+mod own;
+mod reading;
+mod settings;
+mod status;
+mod structure;
+mod values;
+
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use lcs_abi::BASE_LAYER;
+use lcs_abi::Guid;
+use lcs_abi::call::RejectedSetting;
+use lcs_abi::rsi::{
+    Answer, Changes, ClaimedHive, Condition, Mutation, Name, Refusal, RegisteredHive, Request,
+    SourceError,
+};
+use spin::Mutex;
+
+pub use backend::{Address, AuditEvent, Backend, ConnectionId, Fault};
+pub use error::{Error, NotFound};
+pub use handles::HandleId;
+pub use settings::{Setting, Settings};
+
+use crate::model::layer::{Layer, LayerTable};
+use crate::model::name::{KeyName, ValueName};
+use crate::model::resolve::Rules;
+use handles::Handles;
+use hives::{Hives, SlotId};
+use locks::Locks;
+
+/// The registry.
+pub struct Registry<B> {
+    backend: B,
+    state: Mutex<State>,
+    locks: Locks,
+    /// Held while the own configuration is read, so that the newest reading is the last to come into force.
+    reading_settings: async_lock::Mutex<()>,
+}
+
+struct State {
+    settings: Settings,
+    rejected_settings: Vec<RejectedSetting>,
+    layers: Rc<LayerTable>,
+    /// The next sequence number to be given out.
+    next_sequence: u64,
+    hives: Hives,
+    handles: Handles,
+    /// `Machine\System\Registry`, once it was found.
+    settings_key: Option<Guid>,
+}
+
+impl State {
+    fn rules(&self) -> Rules<'_> {
+        Rules { layers: &self.layers, next_sequence: self.next_sequence }
+    }
+
+    /// Reserves sequence numbers for a step, and returns the first.
+    fn reserve(&mut self, count: usize) -> Result<u64, Error> {
+        let first = self.next_sequence;
+        let count = u64::try_from(count.max(1)).map_err(|_| Error::SequencesExhausted)?;
+        self.next_sequence = first.checked_add(count).ok_or(Error::SequencesExhausted)?;
+        Ok(first)
+    }
+}
+
+impl<B: Backend> Registry<B> {
+    /// A registry without any hive, with these layers beside `base`. `None`: not possible, `base` is a name.
+    pub fn new(backend: B, layers: impl IntoIterator<Item = Layer>) -> Option<Registry<B>> {
+        let state = State {
+            settings: Settings::default(),
+            rejected_settings: Vec::new(),
+            layers: Rc::new(LayerTable::new(layers)?),
+            // 0 stands for "no entry" in `expected_sequence`, so no entry has it.
+            next_sequence: 1,
+            hives: Hives::default(),
+            handles: Handles::default(),
+            settings_key: None,
+        };
+        Some(Registry {
+            backend,
+            state: Mutex::new(state),
+            locks: Locks::default(),
+            reading_settings: async_lock::Mutex::new(()),
+        })
+    }
+
+    /// The world outside.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The value of a setting of LCS.
+    pub fn setting(&self, setting: Setting) -> u64 {
+        self.with(|state| state.settings.get(setting))
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        f(&mut self.state.lock())
+    }
+
+    /// A source claims hives.
+    pub fn claim(&self, connection: ConnectionId, hives: &[ClaimedHive]) -> Result<(), Refusal> {
+        self.with(|state| {
+            let settings = &state.settings;
+            state.hives.claim(connection, hives, settings)
+        })
+    }
+
+    /// A source brings the hives that it claimed into service. When this is done LCS has made what it
+    /// needs in `Machine`, and its configuration is in force.
+    pub async fn register(
+        &self,
+        connection: ConnectionId,
+        hives: &[RegisteredHive],
+    ) -> Result<(), Refusal> {
+        let slots = self.with(|state| {
+            let slots = state.hives.register(connection, hives)?;
+            for hive in hives {
+                let next = hive.max_sequence.saturating_add(1);
+                state.next_sequence = state.next_sequence.max(next);
+            }
+            Ok(slots)
+        })?;
+        for slot in &slots {
+            self.backend.audit(AuditEvent::SourceUp { hive: self.hive_name(*slot) });
+        }
+        if self.machine().is_some_and(|machine| slots.contains(&machine)) {
+            self.machine_arrived().await;
+        }
+        Ok(())
+    }
+
+    /// A source is gone, or what it sent could not be understood.
+    pub fn disconnected(&self, connection: ConnectionId) {
+        let served = self.with(|state| state.hives.disconnected(connection));
+        for slot in served {
+            self.backend.audit(AuditEvent::SourceDown { hive: self.hive_name(slot) });
+        }
+    }
+
+    /// A source gives up its hives.
+    pub fn unregister(&self, connection: ConnectionId) {
+        for slot in self.with(|state| state.hives.unregister(connection)) {
+            self.backend.audit(AuditEvent::SourceDown { hive: slot.name.display().into() });
+        }
+    }
+
+    fn hive_name(&self, slot: SlotId) -> String {
+        self.with(|state| {
+            state.hives.get(slot).map(|slot| slot.name.display().into()).unwrap_or_default()
+        })
+    }
+
+    fn machine(&self) -> Option<SlotId> {
+        self.with(|state| state.hives.global("machine"))
+    }
+
+    /// Asks a source. The request takes its place in the queue now.
+    fn ask(
+        &self,
+        slot: SlotId,
+        request: Request,
+    ) -> impl Future<Output = Result<Answer, Error>> + use<'_, B> {
+        let sent =
+            self.address(slot).map(|(address, _root)| self.backend.request(address, request));
+        async move { sent?.await.map_err(Error::from) }
+    }
+
+    fn address(&self, slot: SlotId) -> Result<(Address, Guid), Error> {
+        self.with(|state| state.hives.address(slot)).ok_or(Error::SourceDown)
+    }
+
+    /// One step: atomic and durable. Takes its sequence numbers and its place in the queue now; gives the
+    /// first of the numbers.
+    fn step(
+        &self,
+        slot: SlotId,
+        conditions: Vec<Condition>,
+        mutations: Vec<Mutation>,
+    ) -> impl Future<Output = Result<u64, Error>> + use<'_, B> {
+        let count = mutations.len();
+        let sent = self.address(slot).and_then(|(address, _root)| {
+            let first = self.with(|state| state.reserve(count))?;
+            let changes = Changes::Mutations(mutations);
+            let step = Request::Apply { conditions, changes, first_sequence: first };
+            Ok((first, self.backend.request(address, step)))
+        });
+        async move {
+            let (reserved, answer) = sent?;
+            let Answer::Applied { first_sequence } = answer.await? else {
+                return Err(self.malformed(slot, "answer of another kind"));
+            };
+            let first = first_sequence.unwrap_or(reserved);
+            self.with(|state| {
+                let next = first.saturating_add(count as u64);
+                state.next_sequence = state.next_sequence.max(next);
+                if let Some(slot) = state.hives.get_mut(slot) {
+                    slot.generation += 1;
+                }
+            });
+            Ok(first)
+        }
+    }
+
+    /// Records that a source said what cannot be.
+    fn malformed(&self, slot: SlotId, reason: &'static str) -> Error {
+        let hive = self.hive_name(slot);
+        self.backend.audit(AuditEvent::SourceDataRejected { hive, reason });
+        Error::SourceData
+    }
+
+    fn key_name(&self, name: &str) -> Result<KeyName, Error> {
+        let max = self.with(|state| state.settings.size(Setting::MaxPathComponentLength));
+        Ok(KeyName::new(name, max)?)
+    }
+
+    fn value_name(&self, name: &str) -> Result<ValueName, Error> {
+        let max = self.with(|state| state.settings.size(Setting::MaxPathComponentLength));
+        Ok(ValueName::new(name, max)?)
+    }
+
+    /// The layer that a write goes to, as its creator spelled it.
+    fn layer(&self, name: Option<&str>) -> Result<Name, Error> {
+        let name = self.key_name(name.unwrap_or(BASE_LAYER))?;
+        self.with(|state| {
+            let layer = state.layers.get(name.folded()).ok_or(Error::NotFound(NotFound::Layer))?;
+            Ok(layer.name.to_rsi())
+        })
+    }
+
+    fn generation(&self, slot: SlotId) -> u64 {
+        self.with(|state| state.hives.get(slot).map_or(0, |slot| slot.generation))
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Down => Error::SourceDown,
+            Fault::NotSent => Error::TimedOut,
+            Fault::Refused(SourceError::NotFound) => Error::NotFound(NotFound::Key),
+            Fault::Refused(SourceError::ConditionFailed(_)) => Error::ConditionFailed,
+            Fault::Refused(error) => Error::Source(error),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Reading and writing values.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use lcs_abi::BASE_LAYER;
+use lcs_abi::Guid;
+use lcs_abi::call::{
+    self, DeleteValue, NamedValue, QueryValue, QueryValueAnswer, QueryValuesAnswer, SetTombstone,
+    SetValue, SetValueAnswer,
+};
+use lcs_abi::rsi::{BlanketEntry, Condition, Mutation, Name, ValueEntry, ValuePosition};
+use lcs_abi::security::Access;
+
+use super::Registry;
+use super::backend::Backend;
+use super::error::{Error, NotFound};
+use super::handles::{HandleId, KeyHandle};
+use super::hives::SlotId;
+use super::keys::Page;
+use super::settings::Setting;
+use super::structure::touch;
+use crate::model::name::ValueName;
+use crate::model::value::Content;
+
+impl<B: Backend> Registry<B> {
+    /// The effective value of a name.
+    pub async fn query_value(
+        &self,
+        id: HandleId,
+        request: QueryValue,
+    ) -> Result<QueryValueAnswer, Error> {
+        let handle = self.key_with(id, Access::QUERY_VALUE)?;
+        let name = self.value_name(&request.name)?;
+        let found = self.value(handle.slot, handle.key, &name).await?;
+        let winner = self.resolve_value(handle.slot, found.entries, &found.blankets)?;
+        if winner.is_none() {
+            // A key that is gone has no values; say that it is gone.
+            self.read_key(handle.slot, handle.key).await?;
+        }
+        let winner = winner.ok_or(Error::NotFound(NotFound::Value))?;
+        Ok(QueryValueAnswer {
+            value_type: winner.value_type,
+            data: winner.data,
+            sequence: winner.sequence,
+            layer: winner.layer.display,
+        })
+    }
+
+    /// A page of the effective values, at most `budget` bytes long when encoded.
+    pub async fn query_values(
+        &self,
+        id: HandleId,
+        request: call::QueryValues,
+        budget: usize,
+    ) -> Result<QueryValuesAnswer, Error> {
+        let handle = self.key_with(id, Access::QUERY_VALUE)?;
+        let mut listing = ValueListing::new(handle.slot, handle.key, request.cursor);
+        let mut page = Page::new(budget);
+        let generation = self.generation(handle.slot);
+        while let Some(value) = self.next_value(&mut listing).await? {
+            let value = NamedValue {
+                name: value.name.display,
+                value_type: value.value_type,
+                data: value.data,
+                sequence: value.sequence,
+                layer: value.layer.display,
+            };
+            if !page.push(value, &listing.last)? {
+                break;
+            }
+        }
+        if page.is_empty() {
+            self.read_key(handle.slot, handle.key).await?;
+        }
+        let (values, next) = page.finish();
+        Ok(QueryValuesAnswer { values, next, generation })
+    }
+
+    /// Writes a value into a layer.
+    pub async fn set_value(
+        &self,
+        id: HandleId,
+        request: SetValue,
+    ) -> Result<SetValueAnswer, Error> {
+        let SetValue { name, value_type, data, layer, expected_sequence } = request;
+        let handle = self.key_with(id, Access::SET_VALUE)?;
+        let name = self.value_name(&name)?;
+        let max_size = self.with(|state| state.settings.size(Setting::MaxValueSize));
+        let content = Content::new(value_type, data, max_size)?;
+        let layer = self.layer(layer.as_deref())?;
+        let condition = expected_sequence.map(|sequence| Condition::ValueIs {
+            key: handle.key,
+            name: name.folded().into(),
+            layer: layer.folded.clone(),
+            sequence: (sequence != 0).then_some(sequence),
+        });
+        let sequence = self.write_value(&handle, &name, layer, content, condition).await?;
+        Ok(SetValueAnswer { sequence })
+    }
+
+    /// Masks a value name in a layer.
+    pub async fn set_tombstone(&self, id: HandleId, request: SetTombstone) -> Result<(), Error> {
+        let handle = self.key_with(id, Access::SET_VALUE)?;
+        let name = self.value_name(&request.name)?;
+        let layer = self.layer(request.layer.as_deref())?;
+        self.write_value(&handle, &name, layer, Content::Tombstone, None).await?;
+        Ok(())
+    }
+
+    async fn write_value(
+        &self,
+        handle: &KeyHandle,
+        name: &ValueName,
+        layer: Name,
+        content: Content,
+        condition: Option<Condition>,
+    ) -> Result<u64, Error> {
+        // `base` always has its place; the others share what MaxLayersPerValue leaves.
+        let _adding = if layer.folded == BASE_LAYER {
+            None
+        } else {
+            let guard = self.locks.value(handle.slot, handle.key, name.folded()).await;
+            self.check_layers_of_value(handle, name, &layer).await?;
+            Some(guard)
+        };
+        let (value_type, data) = content.into_parts();
+        let write =
+            Mutation::SetValue { key: handle.key, name: name.to_rsi(), layer, value_type, data };
+        self.change_values(handle, condition.into_iter().collect(), write).await
+    }
+
+    async fn check_layers_of_value(
+        &self,
+        handle: &KeyHandle,
+        name: &ValueName,
+        layer: &Name,
+    ) -> Result<(), Error> {
+        let found = self.value(handle.slot, handle.key, name).await?;
+        let others = found
+            .entries
+            .iter()
+            .filter(|entry| entry.layer.folded != layer.folded && entry.layer.folded != BASE_LAYER);
+        let places = self.with(|state| state.settings.size(Setting::MaxLayersPerValue)) - 1;
+        if others.count() >= places {
+            return Err(Error::LimitExceeded("MaxLayersPerValue"));
+        }
+        Ok(())
+    }
+
+    /// Removes a layer's entry for a value name; one that is not there is no error.
+    pub async fn delete_value(&self, id: HandleId, request: DeleteValue) -> Result<(), Error> {
+        let handle = self.key_with(id, Access::SET_VALUE)?;
+        let name = self.value_name(&request.name)?;
+        let layer = self.layer(request.layer.as_deref())?;
+        let (name, layer) = (name.folded().into(), layer.folded);
+        let delete = Mutation::DeleteValue { key: handle.key, name, layer };
+        self.change_values(&handle, Vec::new(), delete).await?;
+        Ok(())
+    }
+
+    /// Masks every value of the key in a layer.
+    pub async fn set_blanket(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
+        let handle = self.key_with(id, Access::SET_VALUE)?;
+        let layer = self.layer(request.layer.as_deref())?;
+        let set = Mutation::SetBlanket { key: handle.key, layer };
+        self.change_values(&handle, Vec::new(), set).await?;
+        Ok(())
+    }
+
+    /// Removes a layer's mask over every value; one that is not there is no error.
+    pub async fn clear_blanket(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
+        let handle = self.key_with(id, Access::SET_VALUE)?;
+        let layer = self.layer(request.layer.as_deref())?.folded;
+        let clear = Mutation::ClearBlanket { key: handle.key, layer };
+        self.change_values(&handle, Vec::new(), clear).await?;
+        Ok(())
+    }
+
+    /// One change of a key's values; gives its sequence number.
+    async fn change_values(
+        &self,
+        handle: &KeyHandle,
+        conditions: Vec<Condition>,
+        change: Mutation,
+    ) -> Result<u64, Error> {
+        let now = self.backend.now();
+        let mutations = [change, touch(handle.key, now)];
+        let sequence = self.step(handle.slot, conditions, mutations.into()).await?;
+        self.values_changed(handle.slot, handle.key).await;
+        Ok(sequence)
+    }
+
+    /// A key handle that has this right.
+    pub(super) fn key_with(&self, id: HandleId, right: Access) -> Result<Rc<KeyHandle>, Error> {
+        let handle = self.with(|state| state.handles.key(id))?;
+        handle.require(right).map(|()| handle)
+    }
+
+    /// The next effective value of a listing.
+    pub(super) async fn next_value(
+        &self,
+        listing: &mut ValueListing,
+    ) -> Result<Option<ValueEntry>, Error> {
+        loop {
+            let Some(entries) = self.next_name(listing).await? else {
+                return Ok(None);
+            };
+            let winner = self.resolve_value(listing.slot, entries, &listing.blankets)?;
+            if winner.is_some() {
+                return Ok(winner);
+            }
+        }
+    }
+
+    /// All entries of the next name of a listing.
+    async fn next_name(
+        &self,
+        listing: &mut ValueListing,
+    ) -> Result<Option<Vec<ValueEntry>>, Error> {
+        while !listing.holds_whole_name() {
+            let after = listing.position();
+            let page = self.values_page(listing.slot, listing.key, after).await?;
+            listing.pending.extend(page.entries);
+            listing.blankets = page.blankets;
+            listing.more = page.more;
+        }
+        let Some(name) = listing.pending.front().map(|entry| entry.name.folded.clone()) else {
+            return Ok(None);
+        };
+        let count = listing.pending.iter().take_while(|entry| entry.name.folded == name).count();
+        listing.last = name;
+        Ok(Some(listing.pending.drain(..count).collect()))
+    }
+}
+
+/// A walk over all values of a key, in the order of their folded names, holding about a page at a time.
+pub(super) struct ValueListing {
+    slot: SlotId,
+    key: Guid,
+    pending: alloc::collections::VecDeque<ValueEntry>,
+    blankets: Vec<BlanketEntry>,
+    /// The source has more than what is pending.
+    more: bool,
+    /// The folded name that was taken last.
+    last: alloc::string::String,
+    started: bool,
+}
+
+impl ValueListing {
+    /// A walk that goes on after a folded name.
+    pub(super) fn new(
+        slot: SlotId,
+        key: Guid,
+        cursor: Option<alloc::string::String>,
+    ) -> ValueListing {
+        let started = cursor.is_some();
+        let (pending, blankets) = (Default::default(), Vec::new());
+        let last = cursor.unwrap_or_default();
+        ValueListing { slot, key, pending, blankets, more: true, last, started }
+    }
+
+    /// Whether all entries of the next name are here, or there is no next name.
+    fn holds_whole_name(&self) -> bool {
+        let ends = self.pending.front().zip(self.pending.back());
+        !self.more || ends.is_some_and(|(first, last)| first.name.folded != last.name.folded)
+    }
+
+    /// Where the next page starts.
+    fn position(&mut self) -> Option<ValuePosition> {
+        let started = core::mem::replace(&mut self.started, true);
+        match self.pending.back() {
+            Some(last) => Some(ValuePosition {
+                name: last.name.folded.clone(),
+                layer: Some(last.layer.folded.clone()),
+            }),
+            None if started => Some(ValuePosition { name: self.last.clone(), layer: None }),
+            None => None,
+        }
+    }
+}
