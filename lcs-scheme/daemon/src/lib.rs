@@ -45,6 +45,8 @@ pub const EXIT_USAGE: u8 = 2;
 
 /// The options that every daemon has; flatten it into the daemon's own (`#[command(flatten)]`).
 #[derive(Clone, Debug, clap::Args)]
+// A group would be called Args, as that of the struct it is flattened into.
+#[group(skip)]
 pub struct Args {
     /// Stay as a small parent that starts the daemon again when it dies
     #[arg(long)]
@@ -89,11 +91,8 @@ pub enum Error {
 /// supervisor on Linux, the process is bound to the supervisor's life; when it returns, what was logged is
 /// written. Returns `body`'s exit code, or 1 when it could not be run.
 pub fn run(name: &str, args: &Args, body: impl FnOnce() -> ExitCode) -> ExitCode {
-    let outcome = if args.supervise {
-        supervise::run(name)
-    } else {
-        run_daemon(name, args.log, body)
-    };
+    let outcome =
+        if args.supervise { supervise::run(name) } else { run_daemon(name, args.log, body) };
     outcome.unwrap_or_else(|error| {
         eprintln!("{name}: {error}");
         ExitCode::FAILURE

@@ -36,18 +36,9 @@ pub fn start(name: &str, level: LevelFilter) -> Result<(), Error> {
     let lines = Arc::new(Queue::new(CAPACITY));
     let audit = Arc::new(Queue::new(CAPACITY));
     spawn_writer("log", Sink::open(name), Arc::clone(&lines), None)?;
-    spawn_writer(
-        "audit log",
-        Sink::open(AUDIT),
-        Arc::clone(&audit),
-        Some(Arc::clone(&lines)),
-    )?;
+    spawn_writer("audit log", Sink::open(AUDIT), Arc::clone(&audit), Some(Arc::clone(&lines)))?;
 
-    let logger = LOGGER.get_or_init(|| Logger {
-        lines,
-        audit,
-        level,
-    });
+    let logger = LOGGER.get_or_init(|| Logger { lines, audit, level });
     log::set_logger(logger).map_err(|_| Error::LogTwice)?;
     // Audit records pass at every level, so the crate's own filter must let Info through.
     log::set_max_level(level.max(LevelFilter::Info));
@@ -83,9 +74,7 @@ impl Log for Logger {
         }
         if record.target() != AUDIT {
             // A full queue counts the line; the writer tells.
-            let _ = self
-                .lines
-                .push(line(record.level(), record.target(), *record.args()));
+            let _ = self.lines.push(line(record.level(), record.target(), *record.args()));
         } else if self.audit.push(format!("{}\n", record.args())).is_err() {
             let lost = format_args!("record lost, the queue is full: {}", record.args());
             let _ = self.lines.push(line(Level::Error, AUDIT, lost));
@@ -167,9 +156,5 @@ fn spawn_writer(
             }
         }
     };
-    thread::Builder::new()
-        .name(thread.to_owned())
-        .spawn(write)
-        .map(drop)
-        .map_err(Error::LogThread)
+    thread::Builder::new().name(thread.to_owned()).spawn(write).map(drop).map_err(Error::LogThread)
 }

@@ -25,9 +25,7 @@ pub(crate) fn write(name: &str, role: Role, pid: u32) {
         Role::Daemon => "pid",
         Role::Supervisor => "supervisor.pid",
     };
-    let path = PathBuf::from(root)
-        .join("run")
-        .join(format!("{name}.{suffix}"));
+    let path = PathBuf::from(root).join("run").join(format!("{name}.{suffix}"));
     let draft = path.with_extension(format!("pid.{}", std::process::id()));
     let outcome = fs::write(&draft, format!("{pid}\n")).and_then(|()| fs::rename(&draft, &path));
     if let Err(error) = outcome {

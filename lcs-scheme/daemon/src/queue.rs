@@ -38,12 +38,7 @@ pub(crate) struct Full;
 
 impl Queue {
     pub(crate) fn new(capacity: usize) -> Self {
-        Queue {
-            state: Mutex::default(),
-            filled: Condvar::new(),
-            drained: Condvar::new(),
-            capacity,
-        }
+        Queue { state: Mutex::default(), filled: Condvar::new(), drained: Condvar::new(), capacity }
     }
 
     /// Adds a line, or counts it as lost.
@@ -67,16 +62,10 @@ impl Queue {
             self.drained.notify_all();
         }
         while state.lines.is_empty() {
-            state = self
-                .filled
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.writing = true;
-        Batch {
-            lines: mem::take(&mut state.lines),
-            dropped: mem::take(&mut state.dropped),
-        }
+        Batch { lines: mem::take(&mut state.lines), dropped: mem::take(&mut state.dropped) }
     }
 
     /// Waits until all lines are written, at most for `patience`.
@@ -88,11 +77,8 @@ impl Queue {
             if left.is_zero() {
                 return;
             }
-            state = self
-                .drained
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state =
+                self.drained.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

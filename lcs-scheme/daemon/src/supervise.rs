@@ -32,10 +32,8 @@ const SUPERVISOR: &str = "LCS_SUPERVISOR";
 pub fn run(name: &str) -> Result<ExitCode, Error> {
     pid_file::write(name, Role::Supervisor, std::process::id());
     let executable = env::current_exe().map_err(Error::Executable)?;
-    let arguments: Vec<OsString> = env::args_os()
-        .skip(1)
-        .filter(|argument| argument != "--supervise")
-        .collect();
+    let arguments: Vec<OsString> =
+        env::args_os().skip(1).filter(|argument| argument != "--supervise").collect();
     let signals = receive_signals().map_err(Error::Signals)?;
     let mut delays = Delays::default();
     loop {
@@ -58,10 +56,7 @@ pub fn run(name: &str) -> Result<ExitCode, Error> {
             Err(error) => format!("cannot start {}: {error}", executable.display()),
         };
         let delay = delays.next(begin.elapsed());
-        eprintln!(
-            "{name}: supervisor: {end}; next start in {} ms",
-            delay.as_millis()
-        );
+        eprintln!("{name}: supervisor: {end}; next start in {} ms", delay.as_millis());
         if told_to_end_within(delay, &signals) {
             return Ok(ExitCode::SUCCESS);
         }
@@ -117,15 +112,13 @@ fn told_to_end_within(delay: Duration, signals: &Receiver<i32>) -> bool {
 fn receive_signals() -> io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGCHLD, SIGTERM, SIGINT])?;
     let (sender, receiver) = mpsc::channel();
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for signal in signals.forever() {
-                if sender.send(signal).is_err() {
-                    return;
-                }
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            if sender.send(signal).is_err() {
+                return;
             }
-        })?;
+        }
+    })?;
     Ok(receiver)
 }
 
@@ -196,9 +189,7 @@ mod tests {
 
     #[test]
     fn delays_stay_at_the_longest_however_often_a_child_dies() {
-        let mut delays = Delays {
-            young_deaths: u32::MAX,
-        };
+        let mut delays = Delays { young_deaths: u32::MAX };
         assert_eq!(delays.next(Duration::ZERO), Delays::LONGEST);
         assert_eq!(delays.next(Duration::ZERO), Delays::LONGEST);
     }
