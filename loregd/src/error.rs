@@ -1,0 +1,114 @@
+use std::io;
+use std::path::PathBuf;
+
+use lcs_abi::rsi::{Refusal, SourceError};
+
+/// What can go wrong in loregd.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request can't be granted, and nothing is wrong with the hive.
+    #[error(transparent)]
+    Refused(#[from] SourceError),
+    /// A row of the database that loregd did not write so.
+    #[error("corrupt row {row}: {what}")]
+    Corrupt {
+        /// The row's key, in hexadecimal.
+        row: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The database was written by a later loregd.
+    #[error("format {0} of the hive is not known to this loregd")]
+    Format(u32),
+    /// The database could not read or write.
+    #[error(transparent)]
+    Database(Box<redb::Error>),
+    /// The database's engine gave up on what it found in the file.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// The hive's database is closed after an error.
+    #[error("the database is closed after an error")]
+    Closed,
+    /// A file or directory.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What happened.
+        error: io::Error,
+    },
+    /// Another loregd works on the data directory.
+    #[error("{0}: another loregd works on this directory")]
+    Guarded(PathBuf),
+    /// A hive's database is there under a name that differs in the case of letters only.
+    #[error("{wanted}: this hive is kept as {present}; name it so")]
+    OtherCase {
+        /// The file that was asked for.
+        wanted: PathBuf,
+        /// The file that is there.
+        present: PathBuf,
+    },
+    /// A system call on a scheme's handle.
+    #[error("{what}: {error}")]
+    Scheme {
+        /// The scheme or handle.
+        what: &'static str,
+        /// The error.
+        error: io::Error,
+    },
+    /// A thread or pipe could not be made.
+    #[error("{what}: {error}")]
+    System {
+        /// What was being made.
+        what: &'static str,
+        /// The error.
+        error: io::Error,
+    },
+    /// LCS does not take the hives.
+    #[error("LCS refuses: {0}")]
+    NotAccepted(Refusal),
+    /// LCS sent what this interface does not allow.
+    #[error("protocol error of LCS: {0}")]
+    Protocol(&'static str),
+    /// LCS closed the connection.
+    #[error("LCS is gone")]
+    Gone,
+    /// A hive's writer thread ended, which it never does by itself.
+    #[error("the writer of hive {0} has died")]
+    WriterDied(String),
+}
+
+impl Error {
+    /// The row with this key is not what it should be.
+    pub(crate) fn corrupt(row: &[u8], what: &'static str) -> Self {
+        let row = row.iter().map(|byte| format!("{byte:02x}")).collect();
+        Error::Corrupt { row, what }
+    }
+
+    /// What LCS is told: anything but a refusal is a storage error.
+    pub fn to_source_error(&self) -> SourceError {
+        match self {
+            Error::Refused(error) => *error,
+            _ => SourceError::StorageError,
+        }
+    }
+}
+
+macro_rules! from_redb {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Error::Database(Box::new(error.into()))
+            }
+        }
+    )*};
+}
+
+from_redb!(
+    redb::CommitError,
+    redb::DatabaseError,
+    redb::SetDurabilityError,
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError
+);

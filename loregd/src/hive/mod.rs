@@ -1,0 +1,200 @@
+//! A hive: what the requests of [`lcs_abi::rsi`] mean, over any [`Store`] and a memory for volatile keys.
+//!
+//! A [`Reader`] answers from the newest committed state, a [`Writer`] carries out steps, many per commit.
+//! They can live in different threads; a [`Hive`] is both in one place, for one caller.
+//!
+//! A volatile key's record, values, blankets and all entries under it or naming it are rows in memory and
+//! gone after a restart; everything else is a row in the store. `rows.rs` describes the rows.
+
+mod both;
+mod ledger;
+mod page;
+mod read;
+mod remove;
+mod rows;
+mod step;
+mod writer;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lcs_abi::Guid;
+use lcs_abi::rsi::{Answer, FRAME_OVERHEAD, KeyRecord, Name, Request, SourceError};
+use lcs_abi::security::{MACHINE_ROOT_SD, USERS_ROOT_SD};
+
+use crate::Error;
+use crate::store::{MemoryStore, Store};
+use both::Committed;
+use read::Reading;
+
+pub use writer::Writer;
+
+/// How much of a frame an answer may fill: the rest is for what is not counted.
+const PAGE_MARGIN: u32 = 64 << 10;
+
+/// A hive, for one caller at a time.
+pub struct Hive {
+    reader: Reader,
+    writer: Writer,
+}
+
+impl Hive {
+    /// Opens the hive in `store`, or makes its root key there, and purges its orphans. `name` is the
+    /// hive's, of which only a new root takes notice.
+    pub fn open(name: &str, store: Box<dyn Store>) -> Result<Self, Error> {
+        let mut writer = Writer::open(name, store, &new_root(name))?;
+        let purged = writer.purge()?;
+        if purged > 0 {
+            log::info!("{name}: purged {purged} orphaned keys");
+        }
+        let reader = Reader { shared: writer.shared() };
+        Ok(Hive { reader, writer })
+    }
+
+    /// A new hive that lives in memory only.
+    pub fn in_memory(name: &str) -> Result<Self, Error> {
+        Self::open(name, Box::new(MemoryStore::default()))
+    }
+
+    /// The root key.
+    pub fn root(&self) -> Guid {
+        self.writer.root()
+    }
+
+    /// The highest sequence number that any step carried out had reserved; 0 before the first.
+    pub fn max_sequence(&self) -> u64 {
+        self.writer.max_sequence()
+    }
+
+    /// Answers a request.
+    pub fn answer(&mut self, request: &Request) -> Result<Answer, SourceError> {
+        if is_step(request) {
+            let mut answers = self.writer.commit(&[request]);
+            answers.pop().unwrap_or(Err(SourceError::StorageError))
+        } else {
+            self.reader.answer(request)
+        }
+    }
+
+    /// The two halves, for two threads.
+    pub fn split(self) -> (Reader, Writer) {
+        (self.reader, self.writer)
+    }
+}
+
+/// Whether the request is for a [`Writer`], in the order sent: it changes the hive, or asks whether an
+/// earlier one did.
+pub fn is_step(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Apply { .. }
+            | Request::Outcome { .. }
+            | Request::DropKey { .. }
+            | Request::DeleteLayer { .. }
+    )
+}
+
+/// What readers and the writer of a hive share.
+pub(crate) struct Shared {
+    name: String,
+    /// `None` after an error of the store of which it did not recover.
+    committed: RwLock<Option<Committed>>,
+    page_limit: AtomicU32,
+}
+
+impl Shared {
+    fn new(name: &str) -> Self {
+        let largest_value = 1 << 20;
+        Shared {
+            name: name.to_owned(),
+            committed: RwLock::new(None),
+            page_limit: AtomicU32::new(FRAME_OVERHEAD + largest_value - PAGE_MARGIN),
+        }
+    }
+
+    fn publish(&self, committed: Option<Committed>) {
+        // A panic elsewhere leaves the old state or the new one: both are whole.
+        let mut place = self.committed.write().unwrap_or_else(PoisonError::into_inner);
+        *place = committed;
+    }
+
+    /// Tells what LCS gets for an error, and the log what LCS does not get.
+    fn tell(&self, error: &Error) -> SourceError {
+        if !matches!(error, Error::Refused(_)) {
+            log::error!("{}: {error}", self.name);
+        }
+        error.to_source_error()
+    }
+}
+
+/// Answers the requests that read, from the newest committed state.
+#[derive(Clone)]
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    /// Answers a request that [`is_step`] does not claim.
+    pub fn answer(&self, request: &Request) -> Result<Answer, SourceError> {
+        let committed = self.shared.committed.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(rows) = committed.as_ref() else {
+            return Err(self.shared.tell(&Error::Closed));
+        };
+        let page_limit = self.shared.page_limit.load(Ordering::Relaxed);
+        let reading = Reading { rows, page_limit };
+        let answer = match request {
+            Request::Lookup { parent, name } => reading.lookup(*parent, name),
+            Request::EnumChildren { parent, after, bytes } => {
+                reading.enum_children(*parent, after.as_deref(), *bytes)
+            }
+            Request::ReadKey { key } => reading.read_key(*key),
+            Request::QueryValue { key, name, after_layer } => {
+                reading.query_value(*key, name, after_layer.as_deref())
+            }
+            Request::QueryValues { key, after, bytes } => {
+                reading.query_values(*key, after.as_ref(), *bytes)
+            }
+            Request::EnumLayer { layer, after, bytes } => {
+                reading.enum_layer(layer, after.as_ref(), *bytes)
+            }
+            // Nothing is answered before it is durable.
+            Request::Flush => Ok(Answer::Done),
+            _ => Err(SourceError::NotSupported.into()),
+        };
+        answer.map_err(|error| self.shared.tell(&error))
+    }
+
+    /// Whether an error of the store closed the hive; its writer tries to open it again at the next step.
+    pub fn is_closed(&self) -> bool {
+        let committed = self.shared.committed.read().unwrap_or_else(PoisonError::into_inner);
+        committed.is_none()
+    }
+
+    /// Makes answers fit into frames of `max_frame` bytes.
+    pub fn set_max_frame(&self, max_frame: u32) {
+        let limit = max_frame.saturating_sub(PAGE_MARGIN);
+        self.shared.page_limit.store(limit, Ordering::Relaxed);
+    }
+}
+
+/// The root key of a new hive.
+fn new_root(hive: &str) -> KeyRecord {
+    let guid = Guid(uuid::Uuid::new_v4().into_bytes());
+    let sd = if hive == "Users" { USERS_ROOT_SD } else { MACHINE_ROOT_SD };
+    // A clock before 1970 is a broken one.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    KeyRecord {
+        key: guid,
+        parent: guid,
+        // LCS finds a hive by its claim. Nobody looks a root up by name, so this needs no folding.
+        name: Name { display: hive.to_owned(), folded: hive.to_lowercase() },
+        sd: sd.to_vec(),
+        volatile: false,
+        link: false,
+        last_write: i64::try_from(now.as_nanos()).unwrap_or(i64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests;

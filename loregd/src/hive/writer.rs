@@ -1,0 +1,287 @@
+//! Steps and their commits.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use lcs_abi::Guid;
+use lcs_abi::rsi::{Answer, Changes, Condition, KeyRecord, Request, SourceError};
+
+use super::Shared;
+use super::both::{Committed, Home, Working};
+use super::ledger::{self, Ledger};
+use super::rows::{self, FORMAT, HiveRow, Kind};
+use super::step::Step;
+use crate::Error;
+use crate::store::{Memory, Rows, Store};
+
+/// How many orphans one commit of a purge drops.
+const PURGE_AT_ONCE: usize = 1024;
+
+type Answers = Vec<Result<Answer, SourceError>>;
+
+/// Carries out steps.
+pub struct Writer {
+    shared: Arc<Shared>,
+    pub(super) store: Box<dyn Store>,
+    memory: Memory,
+    ledger: Ledger,
+    root: Guid,
+    /// The store failed and was not opened again yet.
+    closed: bool,
+}
+
+impl Writer {
+    /// Opens the hive in `store`, or makes it with this root.
+    pub(super) fn open(
+        name: &str,
+        store: Box<dyn Store>,
+        new_root: &KeyRecord,
+    ) -> Result<Self, Error> {
+        let mut writer = Writer {
+            shared: Arc::new(Shared::new(name)),
+            ledger: Ledger::read(&*store.view()?)?,
+            root: new_root.key,
+            store,
+            memory: Memory::default(),
+            closed: false,
+        };
+        match read_hive_row(&*writer.store.view()?)? {
+            Some(hive) => writer.root = hive.root,
+            None => writer.make(new_root)?,
+        }
+        writer.publish()?;
+        Ok(writer)
+    }
+
+    /// Writes the root key of a new hive.
+    fn make(&mut self, root: &KeyRecord) -> Result<(), Error> {
+        self.transact(|rows, _| {
+            let hive = HiveRow { format: FORMAT, root: root.key };
+            rows.put(Home::Store, &rows::single(Kind::Hive), &lcs_abi::encode(&hive))?;
+            let mut step = Step::new(rows, root.key);
+            step.insert_key(root)?;
+            step.finish()?;
+            Ok(true)
+        })
+    }
+
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    pub(super) fn root(&self) -> Guid {
+        self.root
+    }
+
+    pub(super) fn max_sequence(&self) -> u64 {
+        self.ledger.max_sequence()
+    }
+
+    /// Drops the keys that no entry names, and those that thereby lose their last entry, and so on. Costs
+    /// what the orphans hold, whatever the hive holds. Returns how many there were.
+    pub(super) fn purge(&mut self) -> Result<usize, Error> {
+        let mut purged = 0;
+        loop {
+            let orphans = first_orphans(&*self.store.view()?)?;
+            if orphans.is_empty() {
+                return Ok(purged);
+            }
+            purged += orphans.len();
+            let root = self.root;
+            self.transact(|rows, _| {
+                let mut step = Step::new(rows, root);
+                for orphan in &orphans {
+                    step.purge_orphan(*orphan)?;
+                }
+                step.finish()?;
+                rows.keep_step();
+                Ok(true)
+            })?;
+            self.publish()?;
+        }
+    }
+
+    /// Carries out these requests, in order and each atomically, in one commit. Returns the answers in the
+    /// same order when the commit is durable. One that fails does not disturb the others; if the commit
+    /// fails, all do.
+    pub fn commit(&mut self, requests: &[&Request]) -> Answers {
+        let failed = |error: SourceError| requests.iter().map(|_| Err(error)).collect();
+        if self.closed
+            && let Err(error) = self.reopen()
+        {
+            return failed(self.shared.tell(&error));
+        }
+        if requests.is_empty() {
+            return Answers::new();
+        }
+        let (shared, root) = (self.shared(), self.root);
+        let mut answers = Answers::new();
+        let done = self.transact(|rows, ledger| {
+            let mut changed = false;
+            for request in requests {
+                answers.push(match carry_out(rows, ledger, root, request) {
+                    Ok(answer) => {
+                        changed |= !matches!(request, Request::Outcome { .. });
+                        rows.keep_step();
+                        Ok(answer)
+                    }
+                    Err(error @ (Error::Refused(_) | Error::Corrupt { .. })) => {
+                        rows.undo_step()?;
+                        Err(shared.tell(&error))
+                    }
+                    Err(error) => return Err(error),
+                });
+            }
+            Ok(changed)
+        });
+        match done.and_then(|()| self.publish()) {
+            Ok(()) => answers,
+            Err(error) => failed(shared.tell(&error)),
+        }
+    }
+
+    /// Runs one commit, with the ledger's rows in it. After an error of the store it finds out whether the
+    /// commit happened.
+    fn transact(
+        &mut self,
+        mut work: impl FnMut(&mut Working, &mut Ledger) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let (ledger, mut memory) = (&mut self.ledger, self.memory.clone());
+        let mut stays = false;
+        let outcome = self.store.commit(&mut |store| {
+            let mut rows = Working::new(store, &mut memory);
+            stays = work(&mut rows, ledger)?;
+            if stays {
+                ledger.write(&mut rows)?;
+            }
+            Ok(stays)
+        });
+        let happened = match &outcome {
+            Ok(()) => stays,
+            Err(error) => {
+                log::error!("{}: commit failed: {error}", self.shared.name);
+                let expected = self.ledger.commits() + 1;
+                self.reopen()?;
+                stays && self.ledger.commits() == expected
+            }
+        };
+        match (happened, outcome) {
+            (true, Ok(())) => self.ledger.committed(),
+            // `reopen` has read the ledger of the commit.
+            (true, Err(_)) => {}
+            (false, Ok(())) => self.ledger.forget(),
+            (false, Err(error)) => {
+                self.ledger.forget();
+                return Err(error);
+            }
+        }
+        if happened {
+            self.memory = memory;
+        }
+        Ok(())
+    }
+
+    /// Opens the store again, so that it says what it holds.
+    fn reopen(&mut self) -> Result<(), Error> {
+        self.closed = true;
+        self.ledger.forget();
+        // Also because no view may be held while the store opens.
+        self.shared.publish(None);
+        self.store.reopen()?;
+        self.ledger = Ledger::read(&*self.store.view()?)?;
+        self.publish()?;
+        self.closed = false;
+        log::warn!("{}: opened again after an error", self.shared.name);
+        Ok(())
+    }
+
+    fn publish(&self) -> Result<(), Error> {
+        let store = self.store.view()?;
+        let memory = self.memory.clone();
+        self.shared.publish(Some(Committed { store, memory }));
+        Ok(())
+    }
+}
+
+fn carry_out(
+    rows: &mut Working,
+    ledger: &mut Ledger,
+    root: Guid,
+    request: &Request,
+) -> Result<Answer, Error> {
+    let mut step = Step::new(rows, root);
+    match request {
+        Request::Apply { conditions, changes, first_sequence } => {
+            let last_sequence = apply(step, conditions, changes, *first_sequence)?;
+            ledger.add(*first_sequence, last_sequence);
+            Ok(Answer::Applied { first_sequence: None })
+        }
+        Request::DropKey { key } => {
+            step.drop_key(*key)?;
+            finish_with_orphans(step)
+        }
+        Request::DeleteLayer { layer } => {
+            step.delete_layer(layer)?;
+            finish_with_orphans(step)
+        }
+        Request::Outcome { first_sequence } => {
+            let took_effect = ledger.knows(*first_sequence);
+            Ok(Answer::Outcome { took_effect })
+        }
+        _ => Err(SourceError::NotSupported.into()),
+    }
+}
+
+/// Returns the highest sequence number that the step reserves.
+fn apply(
+    mut step: Step,
+    conditions: &[Condition],
+    changes: &Changes,
+    first_sequence: u64,
+) -> Result<u64, Error> {
+    let Changes::Mutations(mutations) = changes else {
+        return Err(SourceError::NotSupported.into());
+    };
+    let last_sequence = ledger::last_sequence(first_sequence, mutations.len())?;
+    for (index, condition) in (0..).zip(conditions) {
+        if !step.holds(condition)? {
+            return Err(SourceError::ConditionFailed(index).into());
+        }
+    }
+    for (sequence, mutation) in (first_sequence..=last_sequence).zip(mutations) {
+        step.mutate(mutation, sequence)?;
+    }
+    step.finish()?;
+    Ok(last_sequence)
+}
+
+fn finish_with_orphans(step: Step) -> Result<Answer, Error> {
+    let orphans = step.orphaned();
+    step.finish()?;
+    Ok(Answer::Orphans(orphans))
+}
+
+fn read_hive_row(rows: &dyn Rows) -> Result<Option<HiveRow>, Error> {
+    let row = rows::single(Kind::Hive);
+    let Some(value) = rows.get(&row)? else {
+        return Ok(None);
+    };
+    let hive: HiveRow = rows::decode(&row, &value)?;
+    if hive.format != FORMAT {
+        return Err(Error::Format(hive.format));
+    }
+    Ok(Some(hive))
+}
+
+fn first_orphans(rows: &dyn Rows) -> Result<Vec<Guid>, Error> {
+    let prefix = rows::single(Kind::Orphan);
+    let mut orphans = Vec::new();
+    rows.scan(&prefix, &prefix, &mut |row, _| {
+        orphans.push(rows::guid_of(row)?);
+        Ok(match orphans.len() {
+            PURGE_AT_ONCE.. => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+    })?;
+    Ok(orphans)
+}
