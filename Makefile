@@ -1,0 +1,73 @@
+# Everything a developer does here. Needs a stable Rust (rustup) and a C linker; what else a target can use
+# it looks for, and says "skipped" when it is not there.
+
+# Where cargo builds, as cargo itself decides it.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# For all calls of cargo that build, e.g. --locked.
+CARGO_FLAGS ?=
+
+# How long each fuzz target runs.
+SECONDS := 60
+
+# What ships on Redox.
+REDOX_CRATES := lcs-abi lcs-core lcs-daemon lcs-scheme loregd libreg regtool
+
+# Debian's own Rust can build std from source for Redox; rustup's stable cannot.
+REDOX_RUST := env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$(TARGET)/redox"
+REDOX_NEEDS := Debian's packages rustc-web, cargo-web and rust-web-src
+
+.PHONY: help build run test lint redox-check fuzz clean
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
+
+build: ## Build redox-hosted, lcs-scheme, loregd and regtool (in target/release)
+	cargo build $(CARGO_FLAGS) --release --bins -p hosted -p lcs-scheme -p loregd -p regtool
+
+run: build ## Start the registry under target/run, show a tour, and open regtool's shell on a terminal
+	mkdir -p "$(TARGET)"
+	"$(TARGET)/release/redox-hosted" --root "$(TARGET)/run" -- sh tests/tour.sh
+
+test: ## Run all tests: units, properties, whole systems of real processes
+	mkdir -p "$(TARGET)/tmp"
+	cargo build $(CARGO_FLAGS) --workspace
+	TMPDIR="$$(cd "$(TARGET)/tmp" && pwd)" cargo test $(CARGO_FLAGS) --workspace
+
+lint: ## Check the layout of the code, clippy's advice, and the licences and origins of dependencies
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then \
+		set -ex; \
+		cargo fetch $(CARGO_FLAGS); \
+		cargo deny --offline check bans licenses sources; \
+	else \
+		echo "skipped: cargo-deny is not installed (cargo install --locked cargo-deny)"; \
+	fi
+
+redox-check: ## Type-check for Redox what ships there
+	@if [ -x /usr/bin/cargo ] && [ -x /usr/bin/rustc ] && [ -d /usr/lib/rustlib/src/rust/library/std ]; then \
+		set -x; \
+		$(REDOX_RUST) cargo check $(CARGO_FLAGS) -Zbuild-std=std,panic_abort \
+			--target x86_64-unknown-redox $(addprefix -p ,$(REDOX_CRATES)); \
+	elif [ "$$CI" = true ]; then \
+		echo "redox-check needs $(REDOX_NEEDS)" >&2; \
+		exit 1; \
+	else \
+		echo "skipped: $(REDOX_NEEDS) are not installed"; \
+	fi
+
+fuzz: ## Run each fuzz target for SECONDS=60
+	@if cargo +nightly fuzz --version >/dev/null 2>&1; then \
+		set -e; \
+		for target in $$(cargo +nightly fuzz list --fuzz-dir tests/fuzz); do \
+			echo "== $$target"; \
+			cargo +nightly fuzz run --fuzz-dir tests/fuzz "$$target" -- -max_total_time=$(SECONDS); \
+		done; \
+	else \
+		echo "skipped: cargo-fuzz is not installed" \
+			"(rustup toolchain install nightly; cargo install --locked cargo-fuzz)"; \
+	fi
+
+clean: ## Remove everything that was built, and the registry of make run
+	cargo clean
