@@ -159,6 +159,17 @@ impl<B: Backend> Registry<B> {
         }
     }
 
+    /// A source says that a hive changed without LCS. False: it has no such hive.
+    pub fn invalidated(&self, connection: ConnectionId, hive: u32) -> bool {
+        self.with(|state| {
+            let slot = usize::try_from(hive)
+                .ok()
+                .and_then(|hive| state.hives.slots_of(connection).get(hive).copied());
+            let slot = slot.and_then(|slot| state.hives.get_mut(slot));
+            slot.map(|slot| slot.generation += 1).is_some()
+        })
+    }
+
     fn hive_name(&self, slot: SlotId) -> String {
         self.with(|state| {
             state.hives.get(slot).map(|slot| slot.name.display().into()).unwrap_or_default()

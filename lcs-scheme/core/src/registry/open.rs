@@ -45,17 +45,20 @@ impl<B: Backend> Registry<B> {
         self.with(|state| state.handles.insert(Handle::Root(token)))
     }
 
-    /// A handle derived from another, for the caller with this token.
+    /// A handle derived from another, or from the registry as a whole, for the caller with this token.
     ///
     /// # Errors
     /// Nothing was made, and for a caller without the right no source was asked.
     pub async fn derive(
         &self,
-        base: HandleId,
+        base: Option<HandleId>,
         token: Token,
         derive: Derive,
     ) -> Result<HandleId, Error> {
-        let base = self.with(|state| state.handles.get(base))?;
+        let base = match base {
+            Some(base) => self.with(|state| state.handles.get(base))?,
+            None => Handle::Root(token),
+        };
         let (access, reached) = match derive {
             Derive::OpenKey { path, access, flags } => {
                 if flags & !OPEN_LINK != 0 {

@@ -1,0 +1,163 @@
+//! A request that is being worked on. Whatever happens it gets exactly one answer.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use async_executor::Task;
+use redox_scheme::{OpenResult, Response};
+use syscall::error::{ECANCELED, EIO, ETIMEDOUT, Error};
+use syscall::schemev2::NewFdFlags;
+
+use crate::outbox::Outbox;
+use crate::raw::Incoming;
+
+/// What to answer.
+pub enum Reply {
+    /// A number, or an errno.
+    Status(Result<usize, i32>),
+    /// A new handle's number, or an errno.
+    Opened(Result<usize, i32>),
+    /// Bytes for the request's buffer, and their count.
+    Bytes(Vec<u8>),
+    /// ERANGE, with the length needed in the first bytes of the buffer.
+    TooSmall(usize),
+}
+
+/// A request under way.
+pub struct Call {
+    outbox: Rc<Outbox>,
+    incoming: RefCell<Option<Incoming>>,
+    /// A source was asked something for it, which may have an effect.
+    asked: Cell<bool>,
+    cancelled: Cell<bool>,
+    task: RefCell<Option<Task<()>>>,
+}
+
+impl Call {
+    /// Takes on a request, whose answer goes to `outbox`.
+    pub fn new(incoming: Incoming, outbox: Rc<Outbox>) -> Rc<Call> {
+        let id = incoming.id();
+        let call = Rc::new(Call {
+            outbox,
+            incoming: RefCell::new(Some(incoming)),
+            asked: Cell::new(false),
+            cancelled: Cell::new(false),
+            task: RefCell::new(None),
+        });
+        call.outbox.opened(id, &call);
+        call
+    }
+
+    /// Answers, and tells whether it was the answer: not if the caller was told something else before.
+    pub fn answer(&self, reply: Reply) -> bool {
+        let Some(mut incoming) = self.incoming.take() else {
+            return false;
+        };
+        let id = incoming.id();
+        let status = |result: Result<usize, i32>| result.map_err(Error::new);
+        let response = match reply {
+            Reply::Status(result) => Response::new(status(result), incoming.into_request()),
+            Reply::Opened(Ok(number)) => {
+                let opened = OpenResult::ThisScheme { number, flags: NewFdFlags::empty() };
+                Response::open_dup_like(Ok(opened), incoming.into_request())
+            }
+            Reply::Opened(Err(error)) => Response::err(error, incoming.into_request()),
+            Reply::Bytes(bytes) => {
+                incoming.copy_out(&bytes);
+                Response::ok(bytes.len(), incoming.into_request())
+            }
+            Reply::TooSmall(needed) => {
+                incoming.copy_out(&(needed as u64).to_le_bytes());
+                Response::err(syscall::error::ERANGE, incoming.into_request())
+            }
+        };
+        self.outbox.answered(id, response);
+        true
+    }
+
+    /// Length of the request's buffer, while it waits for its answer.
+    pub fn buffer_len(&self) -> usize {
+        self.incoming.borrow().as_ref().map_or(0, Incoming::buffer_len)
+    }
+
+    /// Still waits for its answer.
+    pub fn is_open(&self) -> bool {
+        self.incoming.borrow().is_some()
+    }
+
+    /// Was cancelled, and what it opens nobody will get.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+
+    /// The task that works on it.
+    pub fn set_task(&self, task: Task<()>) {
+        *self.task.borrow_mut() = Some(task);
+    }
+
+    /// A source was asked something for it.
+    pub fn set_asked(&self) {
+        self.asked.set(true);
+    }
+
+    /// The source takes too long: the caller is told, the work goes on, for it may yet have its effect.
+    pub fn expire(&self) {
+        self.answer(Reply::Status(Err(ETIMEDOUT)));
+    }
+
+    /// The caller no longer wants it. If nothing happened yet nothing will; else the true answer is awaited.
+    pub fn cancel(&self) {
+        self.cancelled.set(true);
+        if !self.asked.get() {
+            // Dropping the task ends the work on it.
+            drop(self.task.take());
+            self.answer(Reply::Status(Err(ECANCELED)));
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // An unanswered caller would hang for ever.
+        self.answer(Reply::Status(Err(EIO)));
+    }
+}
+
+/// The call whose work is going on just now, so that what it asks of sources is known to be for it.
+#[derive(Clone, Default)]
+pub struct Current(Rc<RefCell<Option<Rc<Call>>>>);
+
+impl Current {
+    /// The call.
+    pub fn get(&self) -> Option<Rc<Call>> {
+        self.0.borrow().clone()
+    }
+}
+
+/// Work on a call.
+pub struct Work<F> {
+    work: Pin<Box<F>>,
+    call: Rc<Call>,
+    current: Current,
+}
+
+impl<F> Work<F> {
+    /// `work` is work on `call`.
+    pub fn new(work: F, call: Rc<Call>, current: Current) -> Work<F> {
+        Work { work: Box::pin(work), call, current }
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Work<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let call = Rc::clone(&self.call);
+        self.current.0.replace(Some(call));
+        let polled = self.work.as_mut().poll(context);
+        self.current.0.replace(None);
+        polled
+    }
+}

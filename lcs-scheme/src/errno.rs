@@ -1,0 +1,51 @@
+//! Which number stands for which error (INTERFACES §2).
+
+use lcs_abi::rsi::{Refusal, SourceError};
+use lcs_core::registry::Error;
+use syscall::error as errno;
+
+/// The number of an operation's error.
+pub fn of(error: &Error) -> i32 {
+    match error {
+        Error::NotFound(_) => errno::ENOENT,
+        Error::AccessDenied => errno::EACCES,
+        Error::PrivilegeMissing => errno::EPERM,
+        Error::Invalid(_) => errno::EINVAL,
+        Error::NameTooLong => errno::ENAMETOOLONG,
+        Error::LimitExceeded(_) => errno::ENOSPC,
+        Error::TooManyHandles => errno::EMFILE,
+        Error::ConditionFailed => errno::EAGAIN,
+        Error::NotEmpty => errno::ENOTEMPTY,
+        Error::AlreadyExists => errno::EEXIST,
+        Error::BufferTooSmall { .. } => errno::ERANGE,
+        Error::TimedOut => errno::ETIMEDOUT,
+        Error::SourceDown | Error::SourceData => errno::EIO,
+        Error::Source(error) => of_source(*error),
+        Error::SequencesExhausted => errno::EOVERFLOW,
+        Error::NotSupported => errno::EOPNOTSUPP,
+        Error::BadHandle => errno::EBADF,
+    }
+}
+
+fn of_source(error: SourceError) -> i32 {
+    match error {
+        SourceError::NotFound => errno::ENOENT,
+        SourceError::AlreadyExists => errno::EEXIST,
+        SourceError::StorageError => errno::EIO,
+        SourceError::TooLarge => errno::ENOSPC,
+        SourceError::Invalid => errno::EINVAL,
+        SourceError::ConditionFailed(_) => errno::EAGAIN,
+        SourceError::NotSupported => errno::EOPNOTSUPP,
+        SourceError::Busy => errno::EBUSY,
+    }
+}
+
+/// What a refused source is told beside the words, where a write can tell it.
+pub fn of_refusal(refusal: Refusal) -> i32 {
+    match refusal {
+        Refusal::Version | Refusal::FoldVersion | Refusal::Invalid => errno::EINVAL,
+        Refusal::AlreadyExists => errno::EEXIST,
+        Refusal::Stale => errno::ESTALE,
+        Refusal::TooMany => errno::ENOSPC,
+    }
+}

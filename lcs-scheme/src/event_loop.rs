@@ -1,0 +1,216 @@
+//! The one thread that does everything: it takes requests of both schemes in batches, works on each until
+//! it has to wait, and writes the answers in batches. Nothing in it waits for anything but events.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_executor::LocalExecutor;
+use event::{EventFlags, EventQueue};
+use lcs_core::registry::{Registry, Setting};
+use redox_scheme::{Request, RequestKind, Response, SignalBehavior, Socket};
+use syscall::error::{EAGAIN, EINTR, EOPNOTSUPP};
+
+use crate::call::{Call, Current, Work};
+use crate::deadlines::Moment;
+use crate::identity::Identity;
+use crate::outbox::Outbox;
+use crate::raw::Incoming;
+use crate::regsrc::{Limits, Sources};
+use crate::start::Error;
+use crate::world::World;
+use crate::{reg, source_handles};
+
+event::user_data! {
+    enum Wake {
+        Reg,
+        RegSrc,
+        Timer,
+    }
+}
+
+/// How many requests are taken from a scheme's socket at once.
+const BATCH: usize = 256;
+
+/// What requests work with.
+pub struct Shared {
+    /// What the registry means.
+    pub registry: Registry<World>,
+    /// The connections of sources.
+    pub sources: Rc<Sources>,
+    /// Who is who.
+    pub identity: Identity,
+    current: Current,
+    executor: LocalExecutor<'static>,
+}
+
+impl Shared {
+    /// Everything that requests work with.
+    pub fn new(
+        registry: Registry<World>,
+        sources: Rc<Sources>,
+        identity: Identity,
+        current: Current,
+    ) -> Shared {
+        Shared { registry, sources, identity, current, executor: LocalExecutor::new() }
+    }
+
+    /// Starts the work on a call, up to where it has to wait.
+    pub fn start(&self, call: Rc<Call>, work: impl Future<Output = ()> + 'static) {
+        let task = self.executor.spawn(Work::new(work, Rc::clone(&call), self.current.clone()));
+        call.set_task(task);
+    }
+
+    /// Starts work that answers nobody.
+    pub fn start_own(&self, work: impl Future<Output = ()> + 'static) {
+        self.executor.spawn(work).detach();
+    }
+
+    /// The settings that bound what sources are asked.
+    pub fn limits(registry: &Registry<World>) -> Limits {
+        let in_flight = registry.setting(Setting::MaxConcurrentRSIRequests);
+        Limits {
+            timeout: Duration::from_millis(registry.setting(Setting::RequestTimeoutMs)),
+            in_flight: in_flight.try_into().unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// A scheme: its socket and the answers that are on their way to it.
+pub struct Scheme {
+    socket: Socket,
+    outbox: Rc<Outbox>,
+}
+
+impl Scheme {
+    /// The scheme of this socket.
+    pub fn new(socket: Socket, outbox: Rc<Outbox>) -> Scheme {
+        Scheme { socket, outbox }
+    }
+
+    /// Takes some requests, if there are any.
+    fn take(&self, batch: &mut Vec<Request>) -> Result<(), Error> {
+        match self.socket.read_requests(batch, SignalBehavior::Restart) {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(error.errno, EAGAIN | EINTR) => Ok(()),
+            Err(error) => Err(Error::Socket(error.into())),
+        }
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        self.outbox.flush(&self.socket).map_err(|error| Error::Socket(error.into()))
+    }
+}
+
+/// The running daemon.
+pub struct Daemon {
+    shared: Rc<Shared>,
+    reg: Scheme,
+    regsrc: Scheme,
+    queue: EventQueue<Wake>,
+    batch: Vec<Request>,
+}
+
+impl Daemon {
+    /// A daemon that serves these two schemes.
+    pub fn new(shared: Shared, reg: Scheme, regsrc: Scheme) -> Result<Daemon, Error> {
+        let queue = EventQueue::new().map_err(Error::Events)?;
+        let wakes = [
+            (reg.socket.inner().raw(), Wake::Reg),
+            (regsrc.socket.inner().raw(), Wake::RegSrc),
+            (shared.sources.deadlines().borrow().timer().raw(), Wake::Timer),
+        ];
+        for (descriptor, wake) in wakes {
+            queue.subscribe(descriptor, wake, EventFlags::READ).map_err(Error::Events)?;
+        }
+        let batch = Vec::with_capacity(BATCH);
+        Ok(Daemon { shared: Rc::new(shared), reg, regsrc, queue, batch })
+    }
+
+    /// Serves until a socket fails.
+    pub fn serve(&mut self) -> Result<(), Error> {
+        loop {
+            if !self.pass()? {
+                self.sleep()?;
+            }
+        }
+    }
+
+    /// Does what there is to do, once; tells whether there was something. Both schemes have their turn in
+    /// every pass, whatever the other is asked.
+    fn pass(&mut self) -> Result<bool, Error> {
+        let mut batch = std::mem::take(&mut self.batch);
+        self.reg.take(&mut batch)?;
+        let mut worked = !batch.is_empty();
+        for request in batch.drain(..) {
+            self.reg_request(request);
+        }
+        self.regsrc.take(&mut batch)?;
+        worked |= !batch.is_empty();
+        for request in batch.drain(..) {
+            self.regsrc_request(request);
+        }
+        self.batch = batch;
+
+        while self.shared.executor.try_tick() {
+            worked = true;
+        }
+        self.shared.sources.expire(Moment::now());
+        self.shared.sources.deliver();
+        self.reg.flush()?;
+        self.regsrc.flush()?;
+        self.shared.sources.set_limits(Shared::limits(&self.shared.registry));
+        Ok(worked)
+    }
+
+    /// Waits for an event.
+    fn sleep(&self) -> Result<(), Error> {
+        let deadlines = self.shared.sources.deadlines();
+        deadlines.borrow_mut().arm().map_err(Error::Timer)?;
+        match self.queue.next_event() {
+            Ok(event) => {
+                if event.user_data == Wake::Timer {
+                    deadlines.borrow_mut().woke();
+                }
+                Ok(())
+            }
+            Err(error) if error.is_interrupt() => Ok(()),
+            Err(error) => Err(Error::Events(error)),
+        }
+    }
+
+    fn reg_request(&self, request: Request) {
+        match request.kind() {
+            RequestKind::Call(request) => {
+                reg::request(&self.shared, &self.reg.outbox, Incoming::new(request));
+            }
+            RequestKind::OnClose { id } => reg::closed(&self.shared, id),
+            other => other_request(&self.reg.outbox, other),
+        }
+    }
+
+    fn regsrc_request(&self, request: Request) {
+        match request.kind() {
+            RequestKind::Call(request) => {
+                source_handles::request(&self.shared, &self.regsrc.outbox, Incoming::new(request));
+            }
+            RequestKind::OnClose { id } => source_handles::closed(&self.shared, id),
+            other => other_request(&self.regsrc.outbox, other),
+        }
+    }
+}
+
+/// What is the same for both schemes.
+fn other_request(outbox: &Outbox, request: RequestKind) {
+    match request {
+        RequestKind::Cancellation(cancelled) => outbox.cancel(cancelled.id),
+        RequestKind::SendFd(request) => outbox.push(Response::err(EOPNOTSUPP, request)),
+        RequestKind::RecvFd(request) => outbox.push(Response::err(EOPNOTSUPP, request)),
+        // These want no answer; the two with an id are handled before.
+        RequestKind::Call(_)
+        | RequestKind::OnClose { .. }
+        | RequestKind::OnDetach { .. }
+        | RequestKind::MsyncMsg
+        | RequestKind::MunmapMsg
+        | RequestKind::MmapMsg => {}
+    }
+}

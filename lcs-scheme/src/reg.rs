@@ -1,0 +1,234 @@
+//! Handles of `reg:`: what is derived from them and called on them.
+
+use std::rc::Rc;
+
+use lcs_abi::call::{
+    DeleteValue, Derive, EnumSubkeys, LayerOnly, MIN_PAYLOAD, Op, QueryValue, QueryValues,
+    SetTombstone, SetValue, Unhide,
+};
+use lcs_abi::{ABI_VERSION, Malformed};
+use lcs_core::registry::{Error, HandleId};
+use lcs_core::security::Token;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use syscall::error::{EBADF, ECANCELED, EINVAL, EOPNOTSUPP};
+use syscall::flag::{F_GETFL, F_SETFL};
+use syscall::schemev2::Opcode;
+
+use crate::call::{Call, Reply};
+use crate::errno;
+use crate::event_loop::Shared;
+use crate::outbox::Outbox;
+use crate::raw::Incoming;
+
+/// The handle that all opens by path start from. It belongs to nobody, so only operations that come with
+/// the kernel's word about the caller work on it.
+pub const SHARED_ROOT: usize = 0;
+
+/// The largest request that is not a write of data, in bytes: names are far shorter.
+const MAX_PLAIN_REQUEST: usize = 64 << 10;
+
+/// A handle's number on the scheme.
+fn number(handle: HandleId) -> usize {
+    handle.0 + 1
+}
+
+/// The handle of a number; `None` for the shared root.
+fn handle(number: usize) -> Option<HandleId> {
+    number.checked_sub(1).map(HandleId)
+}
+
+/// Takes on a request.
+pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
+    let opcode = incoming.opcode();
+    let number = incoming.handle();
+    let status = |result| Reply::Status(result);
+    match (opcode, handle(number)) {
+        (Some(Opcode::OpenAt), base) => open_at(shared, outbox, incoming, base),
+        (Some(Opcode::Dup), base) => derive(shared, outbox, incoming, base),
+        (Some(Opcode::Call), Some(handle)) => call(shared, outbox, incoming, handle),
+        (Some(Opcode::Fcntl), Some(_)) => {
+            // The kernel keeps the flags; it only asks whether they may change.
+            let known = matches!(incoming.arg(1) as usize, F_GETFL | F_SETFL);
+            let result = if known { Ok(0) } else { Err(EINVAL) };
+            Call::new(incoming, Rc::clone(outbox)).answer(status(result));
+        }
+        (Some(_), None) => {
+            Call::new(incoming, Rc::clone(outbox)).answer(status(Err(EBADF)));
+        }
+        _ => {
+            Call::new(incoming, Rc::clone(outbox)).answer(status(Err(EOPNOTSUPP)));
+        }
+    }
+}
+
+/// A handle is closed.
+pub fn closed(shared: &Rc<Shared>, number: usize) {
+    if let Some(handle) = handle(number) {
+        close(shared, handle);
+    }
+}
+
+fn close(shared: &Rc<Shared>, handle: HandleId) {
+    let own = Rc::clone(shared);
+    shared.start_own(async move { own.registry.close(handle).await });
+}
+
+/// Opening the scheme itself gives a root handle of one's own.
+fn open_at(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: Option<HandleId>) {
+    let token = shared.identity.token(&incoming.caller());
+    let opened = match base {
+        None if incoming.buffer_len() == 0 => {
+            shared.registry.open_root(token).map(number).map_err(|error| errno::of(&error))
+        }
+        _ => Err(EOPNOTSUPP),
+    };
+    Call::new(incoming, Rc::clone(outbox)).answer(Reply::Opened(opened));
+}
+
+fn derive(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: Option<HandleId>) {
+    let token = shared.identity.token(&incoming.caller());
+    let payload = incoming.copy_in();
+    let call = Call::new(incoming, Rc::clone(outbox));
+    let derive: Derive = match lcs_abi::decode(&payload) {
+        Ok(derive) => derive,
+        Err(Malformed) => {
+            call.answer(Reply::Opened(Err(EINVAL)));
+            return;
+        }
+    };
+    let own = Rc::clone(shared);
+    let answered = Rc::clone(&call);
+    shared.start(call, async move {
+        let derived = own.registry.derive(base, token, derive).await;
+        give(&own, &answered, token, derived);
+    });
+}
+
+/// Gives a new handle to whoever asked for it, or closes it if nobody wants it any more.
+fn give(shared: &Rc<Shared>, call: &Call, token: Token, derived: Result<HandleId, Error>) {
+    match derived {
+        Err(error) => {
+            log::debug!("{}: {error}", token.user_sid());
+            call.answer(Reply::Opened(Err(errno::of(&error))));
+        }
+        Ok(handle) if call.is_cancelled() => {
+            call.answer(Reply::Opened(Err(ECANCELED)));
+            close(shared, handle);
+        }
+        Ok(handle) => {
+            if !call.answer(Reply::Opened(Ok(number(handle)))) {
+                close(shared, handle);
+            }
+        }
+    }
+}
+
+fn call(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: HandleId) {
+    let (op, version) = (incoming.arg(3), incoming.arg(4));
+    let length = incoming.buffer_len();
+    let refusal =
+        if incoming.names_several_handles() || version != ABI_VERSION || length < MIN_PAYLOAD {
+            Some(EINVAL)
+        } else {
+            None
+        };
+    let op = Op::from_raw(op);
+    let (op, payload) = match (refusal, op) {
+        (None, Some(op)) => {
+            let wanted = if op == Op::SetValue { length } else { MAX_PLAIN_REQUEST };
+            (op, incoming.copy_in_at_most(wanted))
+        }
+        (refusal, _) => {
+            let errno = refusal.unwrap_or(EOPNOTSUPP);
+            Call::new(incoming, Rc::clone(outbox)).answer(Reply::Status(Err(errno)));
+            return;
+        }
+    };
+    let call = Call::new(incoming, Rc::clone(outbox));
+    let own = Rc::clone(shared);
+    let answered = Rc::clone(&call);
+    shared.start(call, async move {
+        let reply = operate(&own, handle, op, &payload, length).await;
+        answered.answer(reply);
+    });
+}
+
+/// Carries out an operation; its answer may have `length` bytes.
+async fn operate(
+    shared: &Shared,
+    handle: HandleId,
+    op: Op,
+    payload: &[u8],
+    length: usize,
+) -> Reply {
+    let registry = &shared.registry;
+    /// Decodes the request of an operation and answers with what comes of it.
+    macro_rules! answer {
+        ($request:ty, |$decoded:ident| $operation:expr) => {
+            match decode::<$request>(payload) {
+                Ok($decoded) => reply($operation, length),
+                Err(reply) => reply,
+            }
+        };
+    }
+    match op {
+        Op::QueryValue => {
+            answer!(QueryValue, |request| registry.query_value(handle, request).await)
+        }
+        Op::QueryValues => {
+            answer!(QueryValues, |request| registry.query_values(handle, request, length).await)
+        }
+        Op::SetValue => answer!(SetValue, |request| registry.set_value(handle, request).await),
+        Op::DeleteValue => {
+            answer!(DeleteValue, |request| registry.delete_value(handle, request).await)
+        }
+        Op::SetTombstone => {
+            answer!(SetTombstone, |request| registry.set_tombstone(handle, request).await)
+        }
+        Op::SetBlanket => {
+            answer!(LayerOnly, |request| registry.set_blanket(handle, request).await)
+        }
+        Op::ClearBlanket => {
+            answer!(LayerOnly, |request| registry.clear_blanket(handle, request).await)
+        }
+        Op::EnumSubkeys => {
+            answer!(EnumSubkeys, |request| registry.enum_subkeys(handle, request, length).await)
+        }
+        Op::KeyInfo => reply(registry.key_info(handle).await, length),
+        Op::DeleteKey => {
+            answer!(LayerOnly, |request| registry.delete_key(handle, request).await)
+        }
+        Op::HideKey => answer!(LayerOnly, |request| registry.hide_key(handle, request).await),
+        Op::Unhide => answer!(Unhide, |request| registry.unhide(handle, request).await),
+        Op::Flush => reply(registry.flush(handle).await, length),
+        Op::Status => {
+            let version = env!("CARGO_PKG_VERSION");
+            reply(registry.status(handle, version, shared.sources.status()), length)
+        }
+        // Security descriptors, watches, explanations, transactions and restores are not served yet.
+        Op::GetSecurity
+        | Op::SetSecurity
+        | Op::Notify
+        | Op::Explain
+        | Op::StoreCopy
+        | Op::Commit
+        | Op::TransactionStatus
+        | Op::Finish => Reply::Status(Err(EOPNOTSUPP)),
+    }
+}
+
+fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Reply> {
+    lcs_abi::decode(payload).map_err(|Malformed| Reply::Status(Err(EINVAL)))
+}
+
+fn reply<T: Serialize>(result: Result<T, Error>, length: usize) -> Reply {
+    match result {
+        Ok(answer) => {
+            let bytes = lcs_abi::encode(&answer);
+            if bytes.len() <= length { Reply::Bytes(bytes) } else { Reply::TooSmall(bytes.len()) }
+        }
+        Err(Error::BufferTooSmall { needed }) => Reply::TooSmall(needed),
+        Err(error) => Reply::Status(Err(errno::of(&error))),
+    }
+}

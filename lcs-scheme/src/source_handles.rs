@@ -1,0 +1,160 @@
+//! Handles of `regsrc:`, and what sources say over them.
+
+use std::rc::Rc;
+
+use lcs_abi::rsi::{
+    FOLD_VERSION, FRAME_OVERHEAD, FromSource, RSI_VERSION, Refusal, RegisteredHive, ToSource, frame,
+};
+use lcs_core::registry::{ConnectionId, Setting};
+use syscall::error::{EBADF, EINVAL, EIO, ENOENT, EOPNOTSUPP, EPERM};
+use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_NONBLOCK};
+use syscall::schemev2::Opcode;
+
+use crate::call::{Call, Reply};
+use crate::event_loop::Shared;
+use crate::outbox::Outbox;
+use crate::raw::Incoming;
+use crate::regsrc::Phase;
+
+/// The handle that all opens by path start from.
+pub const SHARED_ROOT: usize = 0;
+
+/// Takes on a request.
+pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
+    let opcode = incoming.opcode();
+    let id = ConnectionId(incoming.handle() as u64);
+    if incoming.handle() == SHARED_ROOT {
+        let opened = match opcode {
+            Some(Opcode::OpenAt) => open(shared, &incoming),
+            _ => Err(EBADF),
+        };
+        Call::new(incoming, Rc::clone(outbox)).answer(Reply::Opened(opened));
+        return;
+    }
+    if matches!(opcode, Some(Opcode::Read)) {
+        let nonblock = incoming.arg(4) as usize & O_NONBLOCK != 0;
+        shared.sources.read(id, incoming, nonblock);
+        return;
+    }
+    let result = match opcode {
+        Some(Opcode::Write) => {
+            let bytes = incoming.copy_in();
+            received(shared, id, &bytes)
+        }
+        Some(Opcode::Fevent) => {
+            let flags = EventFlags::from_bits_retain(incoming.arg(1) as usize);
+            shared.sources.subscribe(id, flags).map(|ready| ready.bits())
+        }
+        Some(Opcode::Fcntl) if matches!(incoming.arg(1) as usize, F_GETFL | F_SETFL) => Ok(0),
+        _ => Err(EOPNOTSUPP),
+    };
+    Call::new(incoming, Rc::clone(outbox)).answer(Reply::Status(result));
+}
+
+/// A source's handle is closed.
+pub fn closed(shared: &Rc<Shared>, number: usize) {
+    let id = ConnectionId(number as u64);
+    disconnect(shared, id);
+    shared.sources.closed(id);
+}
+
+/// Only those who are trusted with what the registry says may be a source.
+fn open(shared: &Rc<Shared>, incoming: &Incoming) -> Result<usize, i32> {
+    let token = shared.identity.token(&incoming.caller());
+    if !token.is_administrator() {
+        return Err(EPERM);
+    }
+    if incoming.buffer_len() != 0 {
+        return Err(ENOENT);
+    }
+    Ok(shared.sources.connect().0 as usize)
+}
+
+/// Takes what a source writes; its count, if all of it was understood.
+fn received(shared: &Rc<Shared>, id: ConnectionId, bytes: &[u8]) -> Result<usize, i32> {
+    if shared.sources.phase(id).ok_or(EBADF)? == Phase::Ended {
+        return Err(EIO);
+    }
+    let messages = shared.sources.received(id, bytes);
+    let understood =
+        messages.is_some_and(|messages| messages.into_iter().all(|m| message(shared, id, m)));
+    if understood {
+        return Ok(bytes.len());
+    }
+    log::error!("source {}: protocol error; its connection is torn down", id.0);
+    disconnect(shared, id);
+    Err(EINVAL)
+}
+
+/// The source is as good as gone: its hives go out of service, and nobody waits for it any more.
+fn disconnect(shared: &Rc<Shared>, id: ConnectionId) {
+    shared.registry.disconnected(id);
+    shared.sources.end(id);
+}
+
+/// Takes a message. False: it has no place here.
+fn message(shared: &Rc<Shared>, id: ConnectionId, message: FromSource) -> bool {
+    let sources = &shared.sources;
+    match (sources.phase(id), message) {
+        (Some(Phase::Open), FromSource::Claim { version, fold_version, hives }) => {
+            let claimed = if version != RSI_VERSION {
+                Err(Refusal::Version)
+            } else if fold_version != FOLD_VERSION {
+                Err(Refusal::FoldVersion)
+            } else {
+                shared.registry.claim(id, &hives)
+            };
+            match claimed {
+                Ok(()) => accept(shared, id),
+                Err(refusal) => refuse(shared, id, refusal),
+            }
+            true
+        }
+        (Some(Phase::Claimed), FromSource::Register { hives, assigns_sequences: _ }) => {
+            sources.set_phase(id, Phase::Registered);
+            register(shared, id, hives);
+            true
+        }
+        (Some(Phase::Registered), FromSource::Answer { id: request, result }) => {
+            sources.answered(id, request, result)
+        }
+        (Some(Phase::Registered), FromSource::Invalidate { hive, keys: _ }) => {
+            shared.registry.invalidated(id, hive)
+        }
+        (Some(Phase::Claimed | Phase::Registered), FromSource::Unregister) => {
+            shared.registry.unregister(id);
+            sources.end(id);
+            true
+        }
+        // What was written behind a claim that is refused is not read.
+        (Some(Phase::Ended), _) => true,
+        _ => false,
+    }
+}
+
+fn accept(shared: &Rc<Shared>, id: ConnectionId) {
+    let max_value_size = shared.registry.setting(Setting::MaxValueSize);
+    let max_value_size = u32::try_from(max_value_size).unwrap_or(u32::MAX - FRAME_OVERHEAD);
+    let max_frame = FRAME_OVERHEAD + max_value_size;
+    shared.sources.set_phase(id, Phase::Claimed);
+    shared.sources.set_max_frame(id, max_frame);
+    let claimed = ToSource::Claimed { version: RSI_VERSION, max_frame, max_value_size };
+    shared.sources.tell(id, frame(&claimed));
+}
+
+fn refuse(shared: &Rc<Shared>, id: ConnectionId, refusal: Refusal) {
+    log::error!("source {}: refused: {refusal}", id.0);
+    shared.sources.tell(id, frame(&ToSource::Refused(refusal)));
+    disconnect(shared, id);
+}
+
+/// Brings the hives into service; the source is told when LCS is ready too.
+fn register(shared: &Rc<Shared>, id: ConnectionId, hives: Vec<RegisteredHive>) {
+    let own = Rc::clone(shared);
+    shared.start_own(async move {
+        match own.registry.register(id, &hives).await {
+            Ok(()) => own.sources.tell(id, frame(&ToSource::Registered)),
+            Err(refusal) => refuse(&own, id, refusal),
+        }
+    });
+}

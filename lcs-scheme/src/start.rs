@@ -1,0 +1,107 @@
+//! Start-up: sockets, names, readiness, the namespace that is left, in this order.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use lcs_core::registry::Registry;
+use libredox::{Fd, flag};
+use redox_scheme::Socket;
+use redox_scheme::scheme::register_scheme_inner;
+use syscall::error::{EEXIST, ENODEV, ENOENT};
+
+use crate::call::Current;
+use crate::event_loop::{Daemon, Scheme, Shared};
+use crate::identity::Identity;
+use crate::outbox::Outbox;
+use crate::regsrc::{Limits, Sources};
+use crate::world::World;
+use crate::{reg, source_handles};
+
+/// What keeps LCS from serving.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A scheme's name is taken by somebody who answers.
+    #[error("another daemon serves the scheme {0}")]
+    NameTaken(&'static str),
+    /// A scheme could not be made.
+    #[error("cannot make the scheme {0}: {1}")]
+    Register(&'static str, libredox::error::Error),
+    /// A scheme's socket failed.
+    #[error("a scheme's socket failed: {0}")]
+    Socket(libredox::error::Error),
+    /// Events do not come.
+    #[error("cannot wait for events: {0}")]
+    Events(libredox::error::Error),
+    /// The timer does not work.
+    #[error("the timer failed: {0}")]
+    Timer(libredox::error::Error),
+    /// The system does not say who runs this process.
+    #[error("cannot tell who runs this process: {0}")]
+    Identity(libredox::error::Error),
+    /// What every daemon does failed.
+    #[error(transparent)]
+    Daemon(#[from] lcs_daemon::Error),
+    /// The registry could not be set up.
+    #[error("cannot set up the registry")]
+    Registry,
+}
+
+/// Until the settings are read this is how sources are bounded; they are the defaults of DESIGN §12.
+const FIRST_LIMITS: Limits = Limits { timeout: Duration::from_secs(30), in_flight: 256 };
+
+/// Starts LCS: when this returns its names are taken and its readiness is signalled.
+pub fn start() -> Result<Daemon, Error> {
+    let (reg_answers, regsrc_answers) = (Rc::new(Outbox::default()), Rc::new(Outbox::default()));
+    let current = Current::default();
+    let sources = Sources::new(current.clone(), Rc::clone(&regsrc_answers), FIRST_LIMITS)
+        .map_err(Error::Timer)?;
+    let sources = Rc::new(sources);
+    let identity = Identity::of_this_process().map_err(Error::Identity)?;
+    let world = World::new(Rc::clone(&sources));
+    let registry = Registry::new(world, []).ok_or(Error::Registry)?;
+
+    let reg = Scheme::new(serve_name("reg", reg::SHARED_ROOT)?, reg_answers);
+    let regsrc = Scheme::new(serve_name("regsrc", source_handles::SHARED_ROOT)?, regsrc_answers);
+    let shared = Shared::new(registry, sources, identity, current);
+    let daemon = Daemon::new(shared, reg, regsrc)?;
+    lcs_daemon::ready();
+    lcs_daemon::namespace::enter_file_only()?;
+    Ok(daemon)
+}
+
+/// Makes the socket of a scheme and takes its name, also from a predecessor that is dead: a dead daemon's
+/// name stays until somebody removes it.
+fn serve_name(name: &'static str, root: usize) -> Result<Socket, Error> {
+    let failed = |error: syscall::error::Error| Error::Register(name, error.into());
+    let socket = Socket::nonblock().map_err(failed)?;
+    match register_scheme_inner(&socket, name, root) {
+        Err(error) if error.errno == EEXIST => {
+            if answers(name) {
+                return Err(Error::NameTaken(name));
+            }
+            remove(name);
+            register_scheme_inner(&socket, name, root).map_err(failed)?;
+        }
+        result => result.map_err(failed)?,
+    }
+    Ok(socket)
+}
+
+/// Whether somebody serves the scheme of this name.
+fn answers(name: &str) -> bool {
+    match Fd::open(&format!("/scheme/{name}"), flag::O_CLOEXEC, 0) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.errno(), ENODEV | ENOENT),
+    }
+}
+
+/// Removes a scheme's name. If that fails, taking it will fail too, and say so.
+fn remove(name: &str) {
+    #[cfg(target_os = "redox")]
+    let removed = std::fs::remove_file(format!("/scheme/{name}"));
+    #[cfg(not(target_os = "redox"))]
+    let removed = hosted::unlink_scheme(name);
+    if let Err(error) = removed {
+        log::warn!("the dead name of the scheme {name} cannot be removed: {error}");
+    }
+}
