@@ -89,7 +89,7 @@ impl<B: Backend> Registry<B> {
 
     fn admit(&self, reached: Reached, access: Access) -> Result<HandleId, Error> {
         let Reached { place, record, created } = reached;
-        let name = KeyName::from_source(&record.name).ok_or(Error::SourceData)?;
+        let name = KeyName::new(&record.name.display, usize::MAX)?;
         let handle = KeyHandle {
             slot: place.slot,
             key: record.key,

@@ -118,7 +118,9 @@ impl<B: Backend> Registry<B> {
         let Answer::Key(record) = self.ask(slot, Request::ReadKey { key }).await? else {
             return Err(self.malformed(slot, "answer of another kind"));
         };
-        if record.key != key || KeyName::from_source(&record.name).is_none() {
+        // A hive is found by its claim; its root's own name serves nobody.
+        let is_root = record.parent == record.key;
+        if record.key != key || !is_root && KeyName::from_source(&record.name).is_none() {
             return Err(self.malformed(slot, "impossible key record"));
         }
         Ok(record)
