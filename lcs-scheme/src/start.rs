@@ -97,10 +97,11 @@ fn answers(name: &str) -> bool {
 
 /// Removes a scheme's name. If that fails, taking it will fail too, and say so.
 fn remove(name: &str) {
+    let path = format!("/scheme/{name}");
     #[cfg(target_os = "redox")]
-    let removed = std::fs::remove_file(format!("/scheme/{name}"));
+    let removed = std::fs::remove_file(path);
     #[cfg(not(target_os = "redox"))]
-    let removed = hosted::unlink_scheme(name);
+    let removed = hosted::unlink(&path, 0);
     if let Err(error) = removed {
         log::warn!("the dead name of the scheme {name} cannot be removed: {error}");
     }
