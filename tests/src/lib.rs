@@ -1,1 +1,5 @@
-//! `registry-tests`.
+//! What the whole-system tests share: a root directory, processes in it, and the words of the echo
+//! scheme.
+
+pub mod echo;
+pub mod harness;

@@ -1,0 +1,9 @@
+//! Processes in a root directory of their own.
+
+mod process;
+mod root;
+mod session;
+
+pub use process::{PATIENCE, Process};
+pub use root::{Root, binary};
+pub use session::{Session, session, session_as};

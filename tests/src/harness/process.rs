@@ -1,0 +1,112 @@
+//! A child process that does not outlive its test.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// How long anything that must happen may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running child; killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts a command.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn spawn(command: &mut Command) -> Self {
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { child }
+    }
+
+    /// Starts a daemon and waits for its byte on `INIT_NOTIFY`, which is its standard input.
+    ///
+    /// # Panics
+    ///
+    /// If it dies before, or takes longer than [`PATIENCE`].
+    pub fn spawn_ready(command: &mut Command) -> Self {
+        let (reader, writer) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+        command.env("INIT_NOTIFY", "0").stdin(Stdio::from(writer));
+        let process = Self::spawn(command);
+        // The command keeps the writing end; without it, a death is seen as the end of the pipe.
+        command.stdin(Stdio::null());
+        assert!(readable(&reader, PATIENCE), "{command:?} is not ready after {PATIENCE:?}");
+        let mut byte = [0];
+        let count = File::from(reader).read(&mut byte).expect("the readiness pipe");
+        assert_eq!(count, 1, "{command:?} died before it was ready");
+        process
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`, and waits until it is dead.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("killing a child");
+        self.child.wait().expect("waiting for a child");
+    }
+
+    /// Waits for its end; `None` when `patience` ran out.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses.
+    pub fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
+        if let Some(status) = self.child.try_wait().expect("waiting for a child") {
+            return Some(status);
+        }
+        let pid = Pid::from_raw(self.child.id() as i32).expect("a process id");
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).expect("a descriptor of a child");
+        readable(&pidfd, patience).then(|| self.child.wait().expect("waiting for a child"))
+    }
+
+    /// Waits for a successful end.
+    ///
+    /// # Panics
+    ///
+    /// If it ends otherwise, or not within [`PATIENCE`].
+    pub fn succeed(&mut self) {
+        match self.wait(PATIENCE) {
+            None => panic!("process {} still runs after {PATIENCE:?}", self.id()),
+            Some(status) => assert!(
+                status.success(),
+                "process {} failed: {status}, signal {:?}",
+                self.id(),
+                status.signal()
+            ),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may be dead already, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether a descriptor becomes readable in time.
+fn readable(fd: &impl AsFd, patience: Duration) -> bool {
+    let timeout = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: 0 };
+    let mut fds = [PollFd::new(fd, PollFlags::IN)];
+    poll(&mut fds, Some(&timeout)).expect("waiting for a descriptor") > 0
+}

@@ -1,0 +1,67 @@
+//! A test on two processes: a daemon, and the test's own body as its client in another.
+
+use std::any::type_name_of_val;
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use super::{Process, Root};
+
+const BODY_OF: &str = "REGISTRY_TEST_BODY";
+const DAEMON: &str = "REGISTRY_TEST_DAEMON";
+
+/// What the body of a session knows of its surroundings.
+#[derive(Clone, Copy, Debug)]
+pub struct Session {
+    /// The daemon's process.
+    pub daemon: u32,
+}
+
+/// Runs `body` in a process of its own, with `echo-scheme` serving `names` in a fresh root. Call it
+/// once, from the test function itself.
+///
+/// # Panics
+///
+/// If the body does, or does not end.
+pub fn session(names: &[&str], body: impl FnOnce(Session)) {
+    run(names, None, body);
+}
+
+/// As [`session`], with the body as another user. Only root can do that; others are told that the
+/// test was skipped.
+///
+/// # Panics
+///
+/// As [`session`].
+pub fn session_as(uid: u32, gid: u32, names: &[&str], body: impl FnOnce(Session)) {
+    let in_body = env::var_os(BODY_OF).is_some();
+    if !in_body && !rustix::process::geteuid().is_root() {
+        println!("skipped: becoming user {uid} needs root");
+        return;
+    }
+    run(names, Some((uid, gid)), body);
+}
+
+fn run<F: FnOnce(Session)>(names: &[&str], user: Option<(u32, u32)>, body: F) {
+    // `crate::path::test_name::{{closure}}`
+    let whole = type_name_of_val(&body);
+    let name = whole.split("::{{closure}}").next().unwrap_or(whole);
+    let (_, test) = name.split_once("::").expect("the path of a test function");
+    if env::var(BODY_OF).as_deref() == Ok(test) {
+        let daemon = env::var(DAEMON).ok().and_then(|pid| pid.parse().ok());
+        return body(Session { daemon: daemon.expect("the daemon's process id") });
+    }
+    let root = Root::new();
+    let daemon = root.daemon("echo-scheme", names);
+    let program = env::current_exe().expect("the path of this test");
+    let mut command = Command::new(program);
+    command
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env("REDOX_HOSTED", root.path())
+        .env(BODY_OF, test)
+        .env(DAEMON, daemon.id().to_string());
+    if let Some((uid, gid)) = user {
+        command.uid(uid).gid(gid);
+    }
+    Process::spawn(&mut command).succeed();
+}
