@@ -43,7 +43,15 @@ impl Hive {
     /// Opens the hive in `store`, or makes its root key there, and purges its orphans. `name` is the
     /// hive's, of which only a new root takes notice.
     pub fn open(name: &str, store: Box<dyn Store>) -> Result<Self, Error> {
-        let mut writer = Writer::open(name, store, &new_root(name))?;
+        Self::open_or_make(name, store, &new_root(name))
+    }
+
+    fn open_or_make(
+        name: &str,
+        store: Box<dyn Store>,
+        new_root: &KeyRecord,
+    ) -> Result<Self, Error> {
+        let mut writer = Writer::open(name, store, new_root)?;
         let purged = writer.purge()?;
         if purged > 0 {
             log::info!("{name}: purged {purged} orphaned keys");

@@ -219,14 +219,17 @@ impl<'a, 'b> Step<'a, 'b> {
         target: Target,
         sequence: u64,
     ) -> Result<(), Error> {
-        let mut volatile = self.key(parent)?.volatile;
+        let under_volatile = self.key(parent)?.volatile;
+        let mut volatile = under_volatile;
         if let Target::Key(key) = target {
             let named = self.key(key)?;
-            // The namespace is a tree: only its parent's entries name a key.
-            if named.parent != parent || key == parent {
+            // The namespace is a tree: only its parent's entries name a key. And nothing that lasts stands
+            // under what does not.
+            let misplaced = named.parent != parent || key == parent;
+            if misplaced || (under_volatile && !named.volatile) {
                 return Err(SourceError::Invalid.into());
             }
-            volatile |= named.volatile;
+            volatile = named.volatile;
             named.entries += 1;
         }
         let row = EntryRow { name: &name.display, layer: &layer.display, target, sequence };

@@ -28,6 +28,15 @@ pub struct Writer {
     root: Guid,
     /// The store failed and was not opened again yet.
     closed: bool,
+    in_doubt: Option<InDoubt>,
+}
+
+/// A commit of which it isn't known whether it happened.
+struct InDoubt {
+    /// How many commits there are if it did.
+    commits: u64,
+    /// Memory if it did.
+    memory: Memory,
 }
 
 impl Writer {
@@ -44,6 +53,7 @@ impl Writer {
             store,
             memory: Memory::default(),
             closed: false,
+            in_doubt: None,
         };
         match read_hive_row(&*writer.store.view()?)? {
             Some(hive) => writer.root = hive.root,
@@ -71,6 +81,12 @@ impl Writer {
 
     pub(super) fn root(&self) -> Guid {
         self.root
+    }
+
+    /// How many commits there were.
+    #[cfg(test)]
+    pub(super) fn commits(&self) -> u64 {
+        self.ledger.commits()
     }
 
     pub(super) fn max_sequence(&self) -> u64 {
@@ -140,8 +156,7 @@ impl Writer {
         }
     }
 
-    /// Runs one commit, with the ledger's rows in it. After an error of the store it finds out whether the
-    /// commit happened.
+    /// Runs one commit, with the ledger's rows in it. After an error the store is open again.
     fn transact(
         &mut self,
         mut work: impl FnMut(&mut Working, &mut Ledger) -> Result<bool, Error>,
@@ -156,32 +171,24 @@ impl Writer {
             }
             Ok(stays)
         });
-        let happened = match &outcome {
-            Ok(()) => stays,
-            Err(error) => {
-                log::error!("{}: commit failed: {error}", self.shared.name);
-                let expected = self.ledger.commits() + 1;
-                self.reopen()?;
-                stays && self.ledger.commits() == expected
+        match outcome {
+            Ok(()) if stays => {
+                self.ledger.committed();
+                self.memory = memory;
             }
-        };
-        match (happened, outcome) {
-            (true, Ok(())) => self.ledger.committed(),
-            // `reopen` has read the ledger of the commit.
-            (true, Err(_)) => {}
-            (false, Ok(())) => self.ledger.forget(),
-            (false, Err(error)) => {
-                self.ledger.forget();
+            Ok(()) => self.ledger.forget(),
+            Err(error) => {
+                let commits = self.ledger.commits() + 1;
+                self.in_doubt = stays.then_some(InDoubt { commits, memory });
+                self.reopen()?;
                 return Err(error);
             }
-        }
-        if happened {
-            self.memory = memory;
         }
         Ok(())
     }
 
-    /// Opens the store again, so that it says what it holds.
+    /// Opens the store again, so that it says what it holds, and makes memory follow it. The callers of a
+    /// commit in doubt hear of an error in any case: what can be read now may still not be on the disk.
     fn reopen(&mut self) -> Result<(), Error> {
         self.closed = true;
         self.ledger.forget();
@@ -189,6 +196,11 @@ impl Writer {
         self.shared.publish(None);
         self.store.reopen()?;
         self.ledger = Ledger::read(&*self.store.view()?)?;
+        if let Some(in_doubt) = self.in_doubt.take()
+            && in_doubt.commits == self.ledger.commits()
+        {
+            self.memory = in_doubt.memory;
+        }
         self.publish()?;
         self.closed = false;
         log::warn!("{}: opened again after an error", self.shared.name);
