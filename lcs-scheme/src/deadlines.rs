@@ -1,7 +1,6 @@
-//! Deadlines: a heap over one descriptor of the `time` scheme, on the monotonic clock.
+//! Deadlines, in order, over one descriptor of the `time` scheme, on the monotonic clock.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use libredox::data::TimeSpec;
@@ -31,16 +30,16 @@ impl Moment {
 /// What is due when.
 pub struct Deadlines<T> {
     timer: Fd,
-    heap: BinaryHeap<Reverse<(Moment, T)>>,
+    due: BTreeSet<(Moment, T)>,
     armed: Option<Moment>,
 }
 
-impl<T: Ord> Deadlines<T> {
+impl<T: Ord + Copy> Deadlines<T> {
     /// None yet. Opens the timer.
     pub fn new() -> Result<Deadlines<T>> {
         let path = format!("/scheme/time/{}", syscall::flag::CLOCK_MONOTONIC);
         let flags = flag::O_RDWR | flag::O_NONBLOCK | flag::O_CLOEXEC;
-        Ok(Deadlines { timer: Fd::open(&path, flags, 0)?, heap: BinaryHeap::new(), armed: None })
+        Ok(Deadlines { timer: Fd::open(&path, flags, 0)?, due: BTreeSet::new(), armed: None })
     }
 
     /// The descriptor that becomes readable when something is due.
@@ -50,28 +49,31 @@ impl<T: Ord> Deadlines<T> {
 
     /// Adds a deadline.
     pub fn add(&mut self, at: Moment, what: T) {
-        self.heap.push(Reverse((at, what)));
+        self.due.insert((at, what));
+    }
+
+    /// Takes back a deadline.
+    pub fn remove(&mut self, at: Moment, what: T) {
+        self.due.remove(&(at, what));
     }
 
     /// Takes one of those that are due.
     pub fn due(&mut self, now: Moment) -> Option<T> {
-        match self.heap.peek() {
-            Some(Reverse((at, _))) if *at <= now => self.heap.pop().map(|Reverse((_, what))| what),
-            _ => None,
-        }
+        let first = *self.due.first().filter(|(at, _)| *at <= now)?;
+        self.due.remove(&first);
+        Some(first.1)
     }
 
-    /// Sees to it that the timer wakes for the next one, before the caller sleeps.
+    /// Sees to it that the timer wakes for the next one, before the caller sleeps. A timer that is set for
+    /// one that was taken back is left as it is: waking once for nothing costs less than setting it anew
+    /// for every request.
     pub fn arm(&mut self) -> Result<()> {
-        let next = self.heap.peek().map(|Reverse((at, _))| *at);
-        let Some(Moment(at)) = next.filter(|_| next != self.armed) else {
+        let Some((next, _)) = self.due.first() else { return Ok(()) };
+        if self.armed.is_some_and(|armed| armed <= *next) {
             return Ok(());
-        };
-        let mut time = TimeSpec { tv_sec: 0, tv_nsec: 0 };
-        time.tv_sec = at.as_secs().try_into().unwrap_or(i64::MAX);
-        time.tv_nsec = at.subsec_nanos().into();
-        self.timer.write(&bytes_of(time))?;
-        self.armed = next;
+        }
+        self.timer.write(&bytes_of(next.0))?;
+        self.armed = Some(*next);
         Ok(())
     }
 
@@ -85,7 +87,10 @@ impl<T: Ord> Deadlines<T> {
 }
 
 /// A time as the `time` scheme takes it: the `timespec` of C.
-fn bytes_of(time: TimeSpec) -> [u8; size_of::<TimeSpec>()] {
+fn bytes_of(at: Duration) -> [u8; size_of::<TimeSpec>()] {
+    let mut time = TimeSpec { tv_sec: 0, tv_nsec: 0 };
+    time.tv_sec = at.as_secs().try_into().unwrap_or(i64::MAX);
+    time.tv_nsec = at.subsec_nanos().into();
     let mut bytes = [0; size_of::<TimeSpec>()];
     let (seconds, nanoseconds) = bytes.split_at_mut(size_of_val(&time.tv_sec));
     seconds.copy_from_slice(&time.tv_sec.to_ne_bytes());

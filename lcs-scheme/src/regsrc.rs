@@ -119,15 +119,22 @@ impl Sources {
         result: Result<Answer, SourceError>,
     ) -> bool {
         let in_flight = self.limits.borrow().in_flight;
-        self.with(id, |connection| connection.answered(request, result, in_flight)).unwrap_or(false)
+        let deadline =
+            self.with(id, |connection| connection.answered(request, result, in_flight)).flatten();
+        if let Some(at) = deadline {
+            self.deadlines.borrow_mut().remove(at, (id, request));
+        }
+        deadline.is_some()
     }
 
     /// Whatever a source was asked it will not answer; it is told nothing more beside what waits to be
     /// read.
     pub fn end(&self, id: ConnectionId) {
-        // The requests are dropped outside the borrow: whoever waits for them may look here.
-        let ended = self.with(id, Connection::end);
-        drop(ended);
+        let ended = self.with(id, Connection::end).unwrap_or_default();
+        let mut deadlines = self.deadlines.borrow_mut();
+        for (request, at) in ended {
+            deadlines.remove(at, (id, request));
+        }
     }
 
     /// Asks a source.
@@ -138,12 +145,12 @@ impl Sources {
     ) -> impl Future<Output = Result<Answer, Fault>> + use<> {
         let call = self.current.get();
         let Limits { timeout, in_flight } = *self.limits.borrow();
+        let at = Moment::now().after(timeout);
         let sent = self.with(to.connection, |connection| {
-            connection.request(to.hive, request, call.as_ref(), in_flight)
+            connection.request(to.hive, request, call.as_ref(), at, in_flight)
         });
         let sent = sent.unwrap_or(Err(Fault::Down));
         if let Ok((request, _)) = &sent {
-            let at = Moment::now().after(timeout);
             self.deadlines.borrow_mut().add(at, (to.connection, *request));
         }
         async move {

@@ -14,6 +14,7 @@ use syscall::flag::EventFlags;
 
 use super::kind::Kind;
 use crate::call::{Call, Reply};
+use crate::deadlines::Moment;
 
 /// A message of a source.
 pub type Message = FromSource;
@@ -76,6 +77,8 @@ pub(super) struct Pending {
     kind: Kind,
     answer: oneshot::Sender<Result<Answer, Fault>>,
     call: Weak<Call>,
+    /// When its caller is told ETIMEDOUT.
+    deadline: Moment,
     sent: bool,
     expired: bool,
 }
@@ -103,6 +106,7 @@ impl Connection {
         hive: u32,
         request: &Request,
         call: Option<&Rc<Call>>,
+        deadline: Moment,
         limit: usize,
     ) -> Result<Asked, Fault> {
         if self.phase != Phase::Registered {
@@ -125,6 +129,7 @@ impl Connection {
                 kind: Kind::expected(request),
                 answer: sender,
                 call: call.map(Rc::downgrade).unwrap_or_default(),
+                deadline,
                 sent,
                 expired: false,
             },
@@ -138,22 +143,20 @@ impl Connection {
         Ok((id, receiver))
     }
 
-    /// False: no request of this kind was sent.
+    /// The deadline that is no longer needed. `None`: no request of this kind was sent.
     pub(super) fn answered(
         &mut self,
         id: u64,
         result: Result<Answer, SourceError>,
         limit: usize,
-    ) -> bool {
+    ) -> Option<Moment> {
         let fits = |pending: &Pending| {
             pending.sent && result.as_ref().map_or(true, |answer| Kind::of(answer) == pending.kind)
         };
         if !self.requests.get(&id).is_some_and(fits) {
-            return false;
+            return None;
         }
-        let Some(pending) = self.requests.remove(&id) else {
-            return false;
-        };
+        let pending = self.requests.remove(&id)?;
         if pending.expired {
             self.late_answers += 1;
         }
@@ -169,7 +172,7 @@ impl Connection {
                 self.put(frame);
             }
         }
-        true
+        Some(pending.deadline)
     }
 
     pub(super) fn expire(&mut self, id: u64) {
@@ -186,13 +189,13 @@ impl Connection {
         }
     }
 
-    /// Returns what will not be answered, to be dropped.
-    pub(super) fn end(&mut self) -> impl Sized + use<> {
+    /// Whoever waits for an answer learns that none comes. The deadlines that are no longer needed.
+    pub(super) fn end(&mut self) -> Vec<(u64, Moment)> {
         self.phase = Phase::Ended;
         self.news = true;
         self.in_flight = 0;
         self.waiting.clear();
-        std::mem::take(&mut self.requests)
+        self.requests.drain().map(|(id, pending)| (id, pending.deadline)).collect()
     }
 
     /// Frames for a read of this length, an errno, or nothing yet.
