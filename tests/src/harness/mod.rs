@@ -6,4 +6,4 @@ mod session;
 
 pub use process::{PATIENCE, Process};
 pub use root::{Root, binary};
-pub use session::{Session, session, session_as};
+pub use session::{Session, session, session_as, session_in};

@@ -24,7 +24,17 @@ pub struct Session {
 ///
 /// If the body does, or does not end.
 pub fn session(names: &[&str], body: impl FnOnce(Session)) {
-    run(names, None, body);
+    session_in(|root| root.daemon("echo-scheme", names), body);
+}
+
+/// Runs `body` in a process of its own, in a fresh root in which `start` started a daemon. Call it once,
+/// from the test function itself.
+///
+/// # Panics
+///
+/// If the body does, or does not end.
+pub fn session_in(start: impl FnOnce(&Root) -> Process, body: impl FnOnce(Session)) {
+    run(start, None, body);
 }
 
 /// As [`session`], with the body as another user. Only root can do that; others are told that the
@@ -39,10 +49,14 @@ pub fn session_as(uid: u32, gid: u32, names: &[&str], body: impl FnOnce(Session)
         println!("skipped: becoming user {uid} needs root");
         return;
     }
-    run(names, Some((uid, gid)), body);
+    run(|root| root.daemon("echo-scheme", names), Some((uid, gid)), body);
 }
 
-fn run<F: FnOnce(Session)>(names: &[&str], user: Option<(u32, u32)>, body: F) {
+fn run<F: FnOnce(Session)>(
+    start: impl FnOnce(&Root) -> Process,
+    user: Option<(u32, u32)>,
+    body: F,
+) {
     // `crate::path::test_name::{{closure}}`
     let whole = type_name_of_val(&body);
     let name = whole.split("::{{closure}}").next().unwrap_or(whole);
@@ -52,7 +66,7 @@ fn run<F: FnOnce(Session)>(names: &[&str], user: Option<(u32, u32)>, body: F) {
         return body(Session { daemon: daemon.expect("the daemon's process id") });
     }
     let root = Root::new();
-    let daemon = root.daemon("echo-scheme", names);
+    let daemon = start(&root);
     let program = env::current_exe().expect("the path of this test");
     let mut command = Command::new(program);
     command
