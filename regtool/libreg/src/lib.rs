@@ -1,1 +1,44 @@
-//! `libreg`.
+//! The registry for programs: keys and values over handles of the scheme `reg:`.
+//!
+//! ```no_run
+//! use libreg::{Access, Registry};
+//!
+//! # fn main() -> Result<(), libreg::Error> {
+//! let registry = Registry::open()?;
+//! let key = registry.open_key(r"Machine\System\Registry", Access::KEY_READ)?;
+//! for value in key.values() {
+//!     let value = value?;
+//!     println!("{} = {}", value.name, libreg::data::interpret(value.value_type, &value.data));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Names in paths are separated by `\` or `/`. A handle can be used by several threads at once; each waits
+//! for its own answers only. What the types of values mean is in [`data`].
+#![deny(unsafe_code)]
+
+mod call;
+pub mod data;
+mod error;
+mod key;
+mod registry;
+
+pub use error::{Attempt, Cause, Error};
+pub use key::{CreateKey, Key, SetValue, Subkeys, Values};
+pub use lcs_abi::Guid;
+pub use lcs_abi::call::{
+    Counts, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer as KeyInfo, LayerStatus, NamedValue,
+    QueryValueAnswer as Value, RejectedSetting, SourceStatus, StatusAnswer as Status,
+    StatusDetails, Subkey,
+};
+pub use lcs_abi::security::Access;
+pub use lcs_abi::value::ValueType;
+pub use lcs_abi::{ABI_VERSION, BASE_LAYER};
+/// Folds a name as the registry does: two names are the same if they fold to the same.
+pub use lcs_core::model::fold;
+pub use registry::Registry;
+
+// Linking it is all: it defines the functions that libredox calls.
+#[cfg(not(target_os = "redox"))]
+use hosted as _;

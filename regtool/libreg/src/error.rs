@@ -1,0 +1,226 @@
+//! What can go wrong, and how to say it.
+
+use std::fmt;
+
+use libredox::errno::*;
+
+/// A request that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The key's path, as the program gave it; empty for the registry as a whole.
+    pub path: String,
+    /// What was to be done there.
+    pub attempt: Attempt,
+    /// Why it was not.
+    pub cause: Cause,
+}
+
+/// What a program wanted. Names and layers are as it gave them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Attempt {
+    /// Open the registry itself.
+    Connect,
+    /// Ask how the registry is.
+    Status,
+    /// Open a key.
+    OpenKey,
+    /// Create a key, or open it.
+    CreateKey {
+        /// The layer, if one was named.
+        layer: Option<String>,
+    },
+    /// Ask about a key.
+    KeyInfo,
+    /// List subkeys.
+    ListSubkeys,
+    /// Delete a key.
+    DeleteKey {
+        /// The layer, if one was named.
+        layer: Option<String>,
+    },
+    /// Read a value.
+    QueryValue {
+        /// Its name.
+        name: String,
+    },
+    /// List values.
+    ListValues,
+    /// Write a value.
+    SetValue {
+        /// Its name.
+        name: String,
+        /// The layer, if one was named.
+        layer: Option<String>,
+        /// The sequence number that the layer's entry had to have.
+        expected_sequence: Option<u64>,
+    },
+    /// Delete a value.
+    DeleteValue {
+        /// Its name.
+        name: String,
+        /// The layer, if one was named.
+        layer: Option<String>,
+    },
+}
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// An error number of the system (INTERFACES.md §2, "Errors").
+    Errno(i32),
+    /// The answer is not what this version of the interface says.
+    Malformed,
+}
+
+impl Error {
+    /// The error number, if there is one.
+    pub fn errno(&self) -> Option<i32> {
+        match self.cause {
+            Cause::Errno(errno) => Some(errno),
+            Cause::Malformed => None,
+        }
+    }
+
+    /// Whether something is not there.
+    pub fn is_not_found(&self) -> bool {
+        !self.is_unavailable() && self.errno() == Some(ENOENT)
+    }
+
+    /// Whether the caller may not do this.
+    pub fn is_access_denied(&self) -> bool {
+        matches!(self.errno(), Some(EACCES | EPERM))
+    }
+
+    /// Whether the registry, or the source of the hive, is not there or did not answer in time: what was
+    /// asked may be possible later, and whether a change happened may be unknown.
+    pub fn is_unavailable(&self) -> bool {
+        let nobody_answers = self.attempt == Attempt::Connect && !self.is_access_denied();
+        nobody_answers || matches!(self.errno(), Some(EIO | ENODEV | ETIMEDOUT))
+    }
+
+    /// What happened, without the path.
+    pub fn what_happened(&self) -> String {
+        let errno = match self.cause {
+            Cause::Errno(errno) => errno,
+            Cause::Malformed => return "the registry's answer cannot be understood".to_owned(),
+        };
+        match (errno, &self.attempt) {
+            (_, Attempt::Connect) if self.is_unavailable() => {
+                "the registry is not running".to_owned()
+            }
+            (ENOENT, _) => self.what_is_missing(),
+            (EINVAL, Attempt::DeleteKey { .. }) => "cannot be deleted".to_owned(),
+            (EINVAL, Attempt::OpenKey | Attempt::CreateKey { .. }) => {
+                "not a valid path, or not possible there".to_owned()
+            }
+            (EINVAL, Attempt::SetValue { .. }) => {
+                "not a valid value name or type, or not possible there".to_owned()
+            }
+            (EAGAIN, Attempt::SetValue { name, expected_sequence: Some(0), layer }) => {
+                let layer = layer.as_deref().unwrap_or(lcs_abi::BASE_LAYER);
+                format!("the layer {layer} has a value {}", Name(name))
+            }
+            (EAGAIN, Attempt::SetValue { name, expected_sequence: Some(expected), .. }) => {
+                format!("the sequence number of value {} is not {expected}", Name(name))
+            }
+            _ => general_words(errno),
+        }
+    }
+
+    fn what_is_missing(&self) -> String {
+        match &self.attempt {
+            Attempt::CreateKey { layer: None } => "no such parent key".to_owned(),
+            Attempt::CreateKey { layer: Some(layer) } => {
+                format!("no such parent key, or no such layer: {layer}")
+            }
+            Attempt::QueryValue { name } => format!("no such value: {}", Name(name)),
+            Attempt::DeleteKey { layer } => {
+                let layer = layer.as_deref().unwrap_or(lcs_abi::BASE_LAYER);
+                format!("the layer {layer} does not have this key")
+            }
+            Attempt::SetValue { layer: Some(layer), .. }
+            | Attempt::DeleteValue { layer: Some(layer), .. } => format!("no such layer: {layer}"),
+            Attempt::OpenKey => "no such key".to_owned(),
+            _ => "the key is no longer there".to_owned(),
+        }
+    }
+}
+
+/// What an error number means whatever was attempted.
+fn general_words(errno: i32) -> String {
+    match errno {
+        EACCES => "access denied",
+        EPERM => "access denied: it takes a privilege",
+        EINVAL => "not a valid request",
+        ENAMETOOLONG => "a name or the whole path is too long",
+        ENOSPC => "more than a limit of the registry allows",
+        EMFILE => "too many open handles",
+        EAGAIN => "the registry is busy, or a condition did not hold",
+        ECANCELED => "interrupted",
+        ENODEV => "the registry is gone",
+        EXDEV => "another hive",
+        ENOTEMPTY => "has subkeys",
+        ELOOP => "too many links, or links in a circle",
+        ETIMEDOUT => "the source did not answer in time; it may or may not have happened",
+        EIO => "the hive's source is down or failed",
+        EBUSY => "busy, or the layer is being deleted",
+        EEXIST => "hidden by this layer",
+        EOVERFLOW => "no sequence numbers are left",
+        EOPNOTSUPP => "the registry or the source cannot do this",
+        other => return std::io::Error::from_raw_os_error(other).to_string(),
+    }
+    .to_owned()
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.what_happened())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A value's name as people write it.
+struct Name<'a>(&'a str);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "@" } else { self.0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(attempt: Attempt, errno: i32) -> Error {
+        Error { path: "Machine\\X".to_owned(), attempt, cause: Cause::Errno(errno) }
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let missing = |attempt| error(attempt, ENOENT).to_string();
+        assert_eq!(missing(Attempt::OpenKey), "Machine\\X: no such key");
+        let name = String::new();
+        assert_eq!(missing(Attempt::QueryValue { name }), "Machine\\X: no such value: @");
+        let write = Attempt::DeleteValue { name: "n".into(), layer: Some("policy".into()) };
+        assert_eq!(missing(write), "Machine\\X: no such layer: policy");
+        assert!(error(Attempt::OpenKey, ENOENT).is_not_found());
+    }
+
+    #[test]
+    fn an_absent_registry_is_unavailable_whatever_the_system_says() {
+        for errno in [ENOENT, ENODEV, ECONNREFUSED] {
+            let error = error(Attempt::Connect, errno);
+            assert!(error.is_unavailable() && !error.is_not_found());
+            assert_eq!(error.what_happened(), "the registry is not running");
+        }
+        assert!(error(Attempt::Connect, EACCES).is_access_denied());
+        assert!(!error(Attempt::Connect, EACCES).is_unavailable());
+        assert!(error(Attempt::KeyInfo, EIO).is_unavailable());
+    }
+}

@@ -1,0 +1,212 @@
+//! Key handles.
+
+use lcs_abi::call::{self as abi, Derive, Op};
+use lcs_abi::security::Access;
+use libredox::Fd;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::call;
+use crate::error::{Attempt, Error};
+use crate::registry::failed;
+use crate::{KeyInfo, NamedValue, Subkey, Value};
+
+/// An open key. It goes on working if the key is moved out of sight, and its rights stay what they were.
+pub struct Key {
+    handle: Fd,
+    path: String,
+}
+
+/// How to create a key.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CreateKey<'a> {
+    /// The layer of the new path entry; `None` is `base`.
+    pub layer: Option<&'a str>,
+    /// The key lives until its source or LCS ends.
+    pub volatile: bool,
+}
+
+impl CreateKey<'_> {
+    pub(crate) fn derive(&self, path: &str, access: Access) -> Derive {
+        Derive::CreateKey {
+            path: path.to_owned(),
+            access: access.bits(),
+            layer: self.layer.map(str::to_owned),
+            flags: if self.volatile { abi::CREATE_VOLATILE } else { 0 },
+            link_target: None,
+        }
+    }
+}
+
+/// How to write a value.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SetValue<'a> {
+    /// The layer; `None` is `base`.
+    pub layer: Option<&'a str>,
+    /// Write only if the layer's entry has this sequence number, or, for 0, if the layer has none.
+    pub expected_sequence: Option<u64>,
+}
+
+impl Key {
+    pub(crate) fn new(handle: Fd, path: &str) -> Key {
+        Key { handle, path: path.to_owned() }
+    }
+
+    /// The path by which the key was opened.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What the key is: name, identity, times, counts; all but `created` and `access` need READ_CONTROL.
+    pub fn info(&self) -> Result<KeyInfo, Error> {
+        self.call(Op::KeyInfo, &(), call::ANSWER, || Attempt::KeyInfo)
+    }
+
+    /// The effective value of a name; the empty name is the default value. Needs QUERY_VALUE.
+    pub fn value(&self, name: &str) -> Result<Value, Error> {
+        let request = abi::QueryValue { name: name.to_owned() };
+        self.call(Op::QueryValue, &request, call::ANSWER, || Attempt::QueryValue {
+            name: name.to_owned(),
+        })
+    }
+
+    /// All effective values, in the order of their folded names. Needs QUERY_VALUE.
+    pub fn values(&self) -> Values<'_> {
+        Values { key: self, page: Vec::new().into_iter(), next: Next::Page(None) }
+    }
+
+    /// Writes a value, durably, and says its sequence number. Needs SET_VALUE.
+    pub fn set_value(
+        &self,
+        name: &str,
+        value_type: u32,
+        data: &[u8],
+        how: &SetValue,
+    ) -> Result<u64, Error> {
+        let request = abi::SetValue {
+            name: name.to_owned(),
+            value_type,
+            data: data.to_vec(),
+            layer: how.layer.map(str::to_owned),
+            expected_sequence: how.expected_sequence,
+        };
+        let answer: abi::SetValueAnswer =
+            self.call(Op::SetValue, &request, 0, || Attempt::SetValue {
+                name: name.to_owned(),
+                layer: how.layer.map(str::to_owned),
+                expected_sequence: how.expected_sequence,
+            })?;
+        Ok(answer.sequence)
+    }
+
+    /// Removes a layer's entry for a value; one that is not there is no error. Needs SET_VALUE.
+    pub fn delete_value(&self, name: &str, layer: Option<&str>) -> Result<(), Error> {
+        let layer = layer.map(str::to_owned);
+        let request = abi::DeleteValue { name: name.to_owned(), layer: layer.clone() };
+        self.call(Op::DeleteValue, &request, 0, || Attempt::DeleteValue {
+            name: name.to_owned(),
+            layer,
+        })
+    }
+
+    /// The visible subkeys, in the order of their folded names. With `counts` each says what it holds,
+    /// which costs a look into each. Needs ENUMERATE_SUB_KEYS.
+    pub fn subkeys(&self, counts: bool) -> Subkeys<'_> {
+        Subkeys { key: self, counts, page: Vec::new().into_iter(), next: Next::Page(None) }
+    }
+
+    /// Removes a layer's path entry of this key, which must have no visible subkeys. Needs DELETE.
+    pub fn delete(&self, layer: Option<&str>) -> Result<(), Error> {
+        let layer = layer.map(str::to_owned);
+        let request = abi::LayerOnly { layer: layer.clone() };
+        self.call(Op::DeleteKey, &request, 0, || Attempt::DeleteKey { layer })
+    }
+
+    fn call<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        op: Op,
+        request: &Q,
+        room: usize,
+        attempt: impl FnOnce() -> Attempt,
+    ) -> Result<A, Error> {
+        call::call(&self.handle, op, request, room)
+            .map_err(|cause| failed(&self.path, attempt(), cause))
+    }
+}
+
+/// Where a listing goes on when its page is used up.
+enum Next {
+    Page(Option<String>),
+    Nothing,
+}
+
+impl Next {
+    fn after(next: Option<String>) -> Next {
+        next.map_or(Next::Nothing, |cursor| Next::Page(Some(cursor)))
+    }
+}
+
+/// The values of a key; ends after the first error.
+pub struct Values<'a> {
+    key: &'a Key,
+    page: std::vec::IntoIter<NamedValue>,
+    next: Next,
+}
+
+impl Iterator for Values<'_> {
+    type Item = Result<NamedValue, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(value) = self.page.next() {
+                return Some(Ok(value));
+            }
+            let Next::Page(cursor) = std::mem::replace(&mut self.next, Next::Nothing) else {
+                return None;
+            };
+            let request = abi::QueryValues { cursor };
+            let answer: Result<abi::QueryValuesAnswer, Error> =
+                self.key.call(Op::QueryValues, &request, call::PAGE, || Attempt::ListValues);
+            match answer {
+                Ok(answer) => {
+                    self.page = answer.values.into_iter();
+                    self.next = Next::after(answer.next);
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// The subkeys of a key; ends after the first error.
+pub struct Subkeys<'a> {
+    key: &'a Key,
+    counts: bool,
+    page: std::vec::IntoIter<Subkey>,
+    next: Next,
+}
+
+impl Iterator for Subkeys<'_> {
+    type Item = Result<Subkey, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(subkey) = self.page.next() {
+                return Some(Ok(subkey));
+            }
+            let Next::Page(cursor) = std::mem::replace(&mut self.next, Next::Nothing) else {
+                return None;
+            };
+            let request = abi::EnumSubkeys { cursor, counts: self.counts };
+            let answer: Result<abi::EnumSubkeysAnswer, Error> =
+                self.key.call(Op::EnumSubkeys, &request, call::PAGE, || Attempt::ListSubkeys);
+            match answer {
+                Ok(answer) => {
+                    self.page = answer.subkeys.into_iter();
+                    self.next = Next::after(answer.next);
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}

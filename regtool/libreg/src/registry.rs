@@ -1,0 +1,60 @@
+//! The registry as a whole.
+
+use lcs_abi::call::{Derive, OPEN_LINK, Op};
+use lcs_abi::security::Access;
+use libredox::Fd;
+use libredox::flag::{O_CLOEXEC, O_RDONLY};
+
+use crate::Status;
+use crate::call;
+use crate::error::{Attempt, Cause, Error};
+use crate::key::{CreateKey, Key};
+
+/// A root handle: where paths begin.
+pub struct Registry {
+    root: Fd,
+}
+
+impl Registry {
+    /// Opens the registry of this system, as the calling user sees it.
+    pub fn open() -> Result<Registry, Error> {
+        let root = Fd::open("/scheme/reg", O_RDONLY | O_CLOEXEC, 0)
+            .map_err(|error| failed("", Attempt::Connect, Cause::Errno(error.errno())))?;
+        Ok(Registry { root })
+    }
+
+    /// Opens the key at an absolute path; links are followed. All rights of `access` are granted, or none.
+    pub fn open_key(&self, path: &str, access: Access) -> Result<Key, Error> {
+        self.open_with(path, access, 0)
+    }
+
+    /// Opens the key at an absolute path, and if that is a link, the link and not its target.
+    pub fn open_link(&self, path: &str, access: Access) -> Result<Key, Error> {
+        self.open_with(path, access, OPEN_LINK)
+    }
+
+    /// Creates the key at an absolute path, or opens it if it is there. Its parent must be there.
+    pub fn create_key(&self, path: &str, access: Access, how: &CreateKey) -> Result<Key, Error> {
+        let layer = how.layer.map(str::to_owned);
+        call::derive(&self.root, &how.derive(path, access))
+            .map(|handle| Key::new(handle, path))
+            .map_err(|cause| failed(path, Attempt::CreateKey { layer }, cause))
+    }
+
+    /// How the registry is: the hives of this view and, for administrators, sources, layers and queues.
+    pub fn status(&self) -> Result<Status, Error> {
+        call::call(&self.root, Op::Status, &(), call::PAGE)
+            .map_err(|cause| failed("", Attempt::Status, cause))
+    }
+
+    fn open_with(&self, path: &str, access: Access, flags: u32) -> Result<Key, Error> {
+        let derive = Derive::OpenKey { path: path.to_owned(), access: access.bits(), flags };
+        call::derive(&self.root, &derive)
+            .map(|handle| Key::new(handle, path))
+            .map_err(|cause| failed(path, Attempt::OpenKey, cause))
+    }
+}
+
+pub(crate) fn failed(path: &str, attempt: Attempt, cause: Cause) -> Error {
+    Error { path: path.to_owned(), attempt, cause }
+}
