@@ -1,1 +1,32 @@
-//! `regtool`.
+//! The command line of the registry: what `regtool` does, as a library, so that tests and other programs of
+//! this project can use its parts.
+//!
+//! - [`cli`]: the commands and their options, each defined once; help and parsing come from it.
+//! - `commands`: what each command does.
+//! - [`exit`]: every way to fail, with its line on stderr and its exit code.
+//! - [`formats`]: files, without a registry.
+//! - [`path`]: how people write paths.
+//! - `shell`: the line editor around the same commands.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+mod commands;
+pub mod exit;
+pub mod formats;
+mod output;
+mod parallel;
+pub mod path;
+mod shell;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    // Prints help, version and usage errors itself; the latter with status 2.
+    let cli = cli::Cli::parse();
+    let mut session = commands::Session::new();
+    let outcome = commands::run(&mut session, &cli.command);
+    exit::report(outcome)
+}

@@ -1,0 +1,373 @@
+//! The commands and their options. Help, version and parsing come from these definitions alone.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use libreg::ValueType;
+
+const ABOUT: &str = "Read and change the registry";
+
+const LONG_ABOUT: &str = "\
+Read and change the registry.
+
+A PATH is a hive and keys below it, separated by \\ or /: Machine\\System\\Registry. HKLM, HKU and HKCU (and \
+HKEY_LOCAL_MACHINE, HKEY_USERS, HKEY_CURRENT_USER) stand for Machine, Users and CurrentUser. Upper and lower \
+case are the same. The NAME of a key's default value is @.";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  not found (for check and find: no)
+  2  the command line makes no sense
+  3  access denied
+  4  the registry or a source is not there, or did not answer in time
+  5  anything else
+
+Examples:
+  regtool set -p HKCU/Software/Editor Tabs 4 --type dword
+  regtool get HKCU/Software/Editor Tabs
+  regtool tree Machine/System --depth 2
+  regtool export HKCU/Software/Editor -o editor.reg";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "regtool", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = EXIT_CODES)]
+#[command(disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A line of the shell: the same commands, without the program's name before them.
+#[derive(Debug, Parser)]
+#[command(name = "", no_binary_name = true, disable_version_flag = true)]
+pub struct Line {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a value
+    Get(Get),
+    /// Write a value
+    Set(Set),
+    /// Delete a value from a layer
+    Unset(Unset),
+    /// Create a key; one that is there stays as it is
+    Create(Create),
+    /// Delete a key from a layer
+    Delete(Delete),
+    /// List subkeys and values; without PATH, the hives
+    List(List),
+    /// Show the keys below a key
+    Tree(Tree),
+    /// Search names and data
+    Find(Find),
+    /// Show what a key is
+    Info(Info),
+    /// Tell by the exit code whether a key or a value is there
+    Check(Check),
+    /// Import .reg files
+    Import(Import),
+    /// Export a key and all below it
+    Export(Export),
+    /// Show how the registry is
+    Status(Status),
+    /// Type commands one after the other
+    #[command(long_about = "\
+Type commands one after the other, without `regtool` before them. Paths begin at the current key, unless they \
+begin with \\ or / or with HKLM, HKU, HKCU; . and .. work. Words are separated by blanks; quotes (\" or ') keep \
+them together, and \\ is nothing but a separator. Besides the other commands there are cd [PATH], pwd, help and \
+exit. Tab completes commands, paths and value names.
+
+The history is kept in $REGTOOL_HISTORY, else in $XDG_STATE_HOME/regtool/history, else in \
+~/.local/state/regtool/history. If the standard input is no terminal the commands are read from it, and the \
+exit code is that of the first command that failed, if one did.")]
+    Shell,
+}
+
+/// How a value's name is written.
+#[derive(Args, Debug)]
+pub struct ValueName {
+    /// The value's name; @ for the default value
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Take NAME as it stands: @ is a value called @
+    #[arg(long)]
+    pub literal: bool,
+}
+
+/// The layer to write to.
+#[derive(Args, Debug)]
+pub struct Layer {
+    /// The layer to write to [default: base]
+    #[arg(long, value_name = "LAYER")]
+    pub layer: Option<String>,
+}
+
+/// How to print.
+#[derive(Args, Debug)]
+pub struct Output {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints the effective value, the one that wins between the layers.
+///
+/// Text is printed as it is, a list with one string per line, a number in decimal, everything else in
+/// hexadecimal. --json also tells type, layer and sequence number.
+#[derive(Args, Debug)]
+pub struct Get {
+    /// The key
+    pub path: String,
+    /// The value
+    #[command(flatten)]
+    pub name: ValueName,
+    /// How to print
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Writes a value, durably when the command ends.
+///
+/// Without --type a value that is there (and that you may read) keeps its type, and a new one is of type sz.
+#[derive(Args, Debug)]
+pub struct Set {
+    /// The key
+    pub path: String,
+    /// The value
+    #[command(flatten)]
+    pub name: ValueName,
+    /// The data: one text, one number (decimal, or hexadecimal with 0x), bytes in hexadecimal, or, for
+    /// multi_sz, any number of texts. After -- it may begin with -
+    pub data: Vec<String>,
+    /// The type: sz, expand_sz, multi_sz, dword, dword_be, qword, binary, none, link
+    #[arg(long = "type", short = 't', value_name = "TYPE", value_parser = parse_type)]
+    pub value_type: Option<ValueType>,
+    /// The layer to write to
+    #[command(flatten)]
+    pub layer: Layer,
+    /// Write only if the layer's entry has the sequence number N; 0: if the layer has no entry
+    #[arg(long, value_name = "N")]
+    pub if_sequence: Option<u64>,
+    /// Create the key, and those above it, if they are not there
+    #[arg(short = 'p', long)]
+    pub parents: bool,
+    /// How to print
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Deletes a value from a layer. One that is not there is no error. Values of that name in other layers are
+/// seen again.
+#[derive(Args, Debug)]
+pub struct Unset {
+    /// The key
+    pub path: String,
+    /// The value
+    #[command(flatten)]
+    pub name: ValueName,
+    /// The layer to write to
+    #[command(flatten)]
+    pub layer: Layer,
+}
+
+/// Creates a key; one that is there stays as it is.
+#[derive(Args, Debug)]
+pub struct Create {
+    /// The key
+    pub path: String,
+    /// The layer to write to
+    #[command(flatten)]
+    pub layer: Layer,
+    /// The key lives until the registry or its source ends; those that -p makes above it stay
+    #[arg(long)]
+    pub volatile: bool,
+    /// Create the keys above it, too
+    #[arg(short = 'p', long)]
+    pub parents: bool,
+}
+
+/// Deletes a key from a layer. If another layer has it, too, it is still there.
+///
+/// A link is deleted itself, not what it leads to.
+#[derive(Args, Debug)]
+pub struct Delete {
+    /// The key
+    pub path: String,
+    /// Delete what is below it, too
+    #[arg(short = 'r', long)]
+    pub recursive: bool,
+    /// The layer to write to
+    #[command(flatten)]
+    pub layer: Layer,
+}
+
+/// Lists the subkeys and values of a key, or the hives.
+#[derive(Args, Debug)]
+pub struct List {
+    /// The key
+    pub path: Option<String>,
+    /// How to print
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Shows the keys below a key. Links are not followed.
+#[derive(Args, Debug)]
+pub struct Tree {
+    /// The key
+    pub path: Option<String>,
+    /// Show no more than N levels
+    #[arg(long, value_name = "N")]
+    pub depth: Option<usize>,
+    /// Show values, too
+    #[arg(long)]
+    pub values: bool,
+    /// How to print
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Searches key names, value names and data, as `get` prints it, below a key or in all hives.
+///
+/// Upper and lower case are the same. With * or ? in it PATTERN must match all of a name or of data; else it
+/// is looked for anywhere in it. Links are not followed. Exit code 1 if nothing was found.
+#[derive(Args, Debug)]
+pub struct Find {
+    /// What to look for
+    pub pattern: String,
+    /// Where to look
+    pub path: Option<String>,
+    /// How to print
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Shows what a key is: identity, last write, what it holds, your rights.
+#[derive(Args, Debug)]
+pub struct Info {
+    /// The key
+    pub path: String,
+    /// How to print
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Tells by the exit code whether a key or a value is there: 0 yes, 1 no. Prints nothing.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// The key
+    pub path: String,
+    /// The value's name; @ for the default value
+    pub name: Option<String>,
+    /// Take NAME as it stands: @ is a value called @
+    #[arg(long, requires = "name")]
+    pub literal: bool,
+}
+
+/// Imports .reg files: "Windows Registry Editor Version 5.00" in UTF-16 or UTF-8, and REGEDIT4.
+///
+/// A file with an error in it changes nothing. Text becomes UTF-8; what is not taken over exactly, or not at
+/// all, is told with its line. Key names may contain / on Windows and not here; it becomes %2F. The keys that
+/// lead to a key are made with it.
+#[derive(Args, Debug)]
+pub struct Import {
+    /// The files; - for the standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The layer to write to
+    #[command(flatten)]
+    pub layer: Layer,
+    /// Put everything under PATH, in the place of the first name (the HKEY) of each key
+    #[arg(long, value_name = "PATH")]
+    pub under: Option<String>,
+    /// How to print
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Exports a key and all below it: what is effective, the winners between the layers.
+///
+/// A .reg file is written as regedit does, in UTF-16 with CRLF; on the standard output it is UTF-8 with LF.
+/// What .reg cannot hold (that a key is volatile, links) is told on stderr and in comments.
+#[derive(Args, Debug)]
+pub struct Export {
+    /// The key
+    pub path: String,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Format::Reg)]
+    pub format: Format,
+    /// Where to; - for the standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// A file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Windows Registry Editor Version 5.00
+    Reg,
+    /// JSON, with layers and sequence numbers
+    Json,
+}
+
+/// Shows hives, sources, layers and queues. Exit code 4 until the hive Machine is up.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// How to print
+    #[command(flatten)]
+    pub output: Output,
+}
+
+fn parse_type(name: &str) -> Result<ValueType, String> {
+    libreg::data::type_by_name(name).ok_or_else(|| {
+        "one of sz, expand_sz, multi_sz, dword, dword_be, qword, binary, none, link".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_come_before_and_after_data() {
+        for line in [
+            ["regtool", "set", "A", "n", "1", "2", "--type", "multi_sz", "-p"],
+            ["regtool", "set", "-p", "--type", "REG_MULTI_SZ", "A", "n", "1", "2"],
+        ] {
+            let Command::Set(set) = Cli::try_parse_from(line).unwrap().command else {
+                panic!("set");
+            };
+            assert_eq!(set.value_type, Some(ValueType::MultiSz));
+            assert_eq!(set.data, ["1", "2"]);
+            assert!(set.parents);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error() {
+        for line in [
+            vec!["regtool"],
+            vec!["regtool", "frobnicate"],
+            vec!["regtool", "get", "A"],
+            vec!["regtool", "set", "A", "n", "1", "--type", "float"],
+            vec!["regtool", "import"],
+            vec!["regtool", "check", "A", "--literal"],
+        ] {
+            assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2);
+        }
+    }
+}

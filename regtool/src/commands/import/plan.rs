@@ -1,0 +1,243 @@
+//! What an import has to do, in an order in which much of it can be done at once.
+//!
+//! A deletion splits a file into phases: what stands before it is done before it, what stands after it
+//! after. Within a phase each key occurs once, and each of its values, as the file has it last; the keys
+//! are in levels, parents before children.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+
+use libreg::fold;
+
+use crate::formats::reg::{Document, Entry, Section, SectionKind};
+use crate::path::{Path, hive_of_root};
+
+/// What an import has to do.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// One after the other.
+    pub phases: Vec<Phase>,
+}
+
+/// What belongs together.
+#[derive(Debug)]
+pub enum Phase {
+    /// Delete a key and all below it.
+    Delete {
+        /// The line that says so.
+        line: usize,
+        /// The key.
+        path: Path,
+    },
+    /// Make keys and write their values, one level after the other: hives, their subkeys, and so on.
+    Write(Vec<Vec<PlannedKey>>),
+}
+
+/// A key that there has to be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PlannedKey {
+    /// The first line that needs it.
+    pub line: usize,
+    /// Where it is.
+    pub path: String,
+    /// Where its parent is in the level above; meaningless for a hive.
+    pub parent: usize,
+    /// Its values, each name once.
+    pub entries: Vec<Entry>,
+}
+
+impl Plan {
+    /// Plans an import; `under` takes the place of the first name of each key.
+    pub fn new(document: &Document, under: Option<&Path>) -> Plan {
+        let mut plan = Plan::default();
+        let mut phase = Building::default();
+        for section in &document.sections {
+            let path = place(section, under);
+            match &section.kind {
+                SectionKind::Delete => {
+                    plan.end_phase(&mut phase);
+                    plan.phases.push(Phase::Delete { line: section.line, path });
+                }
+                SectionKind::Key(entries) => phase.add(section.line, &path, entries),
+            }
+        }
+        plan.end_phase(&mut phase);
+        plan
+    }
+
+    /// How many keys and values there are to be looked after.
+    pub fn steps(&self) -> usize {
+        self.phases
+            .iter()
+            .map(|phase| match phase {
+                Phase::Delete { .. } => 1,
+                Phase::Write(levels) => {
+                    levels.iter().flatten().map(|key| 1 + key.entries.len()).sum()
+                }
+            })
+            .sum()
+    }
+
+    fn end_phase(&mut self, phase: &mut Building) {
+        let levels = std::mem::take(phase).levels;
+        if !levels.is_empty() {
+            self.phases.push(Phase::Write(levels));
+        }
+    }
+}
+
+/// Where a key of the file belongs here.
+fn place(section: &Section, under: Option<&Path>) -> Path {
+    let (root, below) = match section.path.split_first() {
+        Some((root, below)) => (root.as_str(), below),
+        None => ("", &[][..]),
+    };
+    let mut names = match under {
+        Some(under) => under.names().to_vec(),
+        None => vec![hive_of_root(root).unwrap_or(root).to_owned()],
+    };
+    names.extend_from_slice(below);
+    names.into()
+}
+
+/// A phase in the making.
+#[derive(Default)]
+struct Building {
+    levels: Vec<Vec<PlannedKey>>,
+    /// Folded paths, and where in their levels they are.
+    keys: HashMap<String, usize>,
+    /// Level, key, folded name; and where among the key's entries it is.
+    entries: HashMap<(usize, usize, String), usize>,
+}
+
+impl Building {
+    fn add(&mut self, line: usize, path: &Path, entries: &[Entry]) {
+        let mut folded = String::new();
+        let mut spelled = String::new();
+        let mut index = 0;
+        for (level, name) in path.names().iter().enumerate() {
+            if level > 0 {
+                folded.push('\\');
+                spelled.push('\\');
+            }
+            folded.push_str(&fold(name));
+            spelled.push_str(name);
+            if self.levels.len() <= level {
+                self.levels.push(Vec::new());
+            }
+            let keys = &mut self.levels[level];
+            index = match self.keys.entry(folded.clone()) {
+                Slot::Occupied(known) => *known.get(),
+                Slot::Vacant(new) => {
+                    keys.push(PlannedKey {
+                        line,
+                        path: spelled.clone(),
+                        parent: index,
+                        entries: Vec::new(),
+                    });
+                    *new.insert(keys.len() - 1)
+                }
+            };
+        }
+        let level = path.names().len() - 1;
+        let key = &mut self.levels[level][index];
+        for entry in entries {
+            match self.entries.entry((level, index, fold(&entry.name))) {
+                Slot::Occupied(earlier) => key.entries[*earlier.get()] = entry.clone(),
+                Slot::Vacant(new) => {
+                    new.insert(key.entries.len());
+                    key.entries.push(entry.clone());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::reg::parse;
+
+    fn plan(body: &str, under: Option<&str>) -> Plan {
+        let document = parse(format!("REGEDIT4\n{body}").as_bytes());
+        assert_eq!(document.errors, []);
+        Plan::new(&document, under.map(|path| Path::parse(path).unwrap()).as_ref())
+    }
+
+    fn shown(plan: &Plan) -> Vec<String> {
+        let key = |key: &PlannedKey| {
+            let values: Vec<_> = key
+                .entries
+                .iter()
+                .map(|entry| {
+                    let data = entry.value.as_ref().map(|value| value.data.as_slice());
+                    format!("{}={}", entry.name, String::from_utf8_lossy(data.unwrap_or(b"-")))
+                })
+                .collect();
+            format!("{} {}", key.path, values.join(" ")).trim_end().to_owned()
+        };
+        plan.phases
+            .iter()
+            .map(|phase| match phase {
+                Phase::Delete { path, .. } => format!("delete {path}"),
+                Phase::Write(levels) => {
+                    let levels: Vec<_> = levels
+                        .iter()
+                        .map(|keys| keys.iter().map(key).collect::<Vec<_>>().join(", "))
+                        .collect();
+                    levels.join(" | ")
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn parents_come_first_and_the_last_word_counts() {
+        let plan = plan(
+            "[HKLM\\a\\b\\c]\n\"v\"=\"1\"\n[hklm\\A]\n\"w\"=\"2\"\n[HKLM\\A\\B\\C]\n\"V\"=\"3\"\n\"w\"=-\n",
+            None,
+        );
+        assert_eq!(
+            shown(&plan),
+            ["Machine | Machine\\a w=2 | Machine\\a\\b | Machine\\a\\b\\c V=3 w=-"]
+        );
+        assert_eq!(plan.steps(), 4 + 3);
+    }
+
+    #[test]
+    fn a_deletion_stands_between_what_is_before_and_after_it() {
+        let plan = plan("[HKCU\\a]\n\"v\"=\"1\"\n[-HKCU\\a]\n[HKCU\\a]\n[-X\\y]\n", None);
+        assert_eq!(
+            shown(&plan),
+            [
+                "CurrentUser | CurrentUser\\a v=1",
+                "delete CurrentUser\\a",
+                "CurrentUser | CurrentUser\\a",
+                "delete X\\y",
+            ]
+        );
+    }
+
+    #[test]
+    fn under_takes_the_place_of_the_first_name() {
+        let plan = plan("[HKLM\\SYSTEM\\]\n[HKCU]\n[-HKU\\x]", Some("Machine/Old"));
+        assert_eq!(
+            shown(&plan),
+            ["Machine | Machine\\Old | Machine\\Old\\SYSTEM", "delete Machine\\Old\\x"]
+        );
+    }
+
+    #[test]
+    fn every_key_knows_its_parent() {
+        let plan = plan("[A\\x\\1]\n[B\\y\\2]\n[A\\z]\n[B\\y\\3]\n", None);
+        let Phase::Write(levels) = &plan.phases[0] else {
+            panic!("keys");
+        };
+        for level in 1..levels.len() {
+            for key in &levels[level] {
+                let parent = &levels[level - 1][key.parent].path;
+                assert!(key.path.starts_with(&format!("{parent}\\")), "{} {parent}", key.path);
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `create`, `info`, `check`.
+
+use libreg::{Access, CreateKey, KeyInfo, Registry};
+use serde_json::{Value as Json, json};
+
+use super::{Session, value_name};
+use crate::cli::{Check, Create, Info};
+use crate::exit::Failure;
+use crate::output::{self, Out};
+use crate::path::Path;
+
+/// The rights that a handle can have, in the order of their bits.
+const RIGHTS: [(Access, &str); 11] = [
+    (Access::QUERY_VALUE, "QUERY_VALUE"),
+    (Access::SET_VALUE, "SET_VALUE"),
+    (Access::CREATE_SUB_KEY, "CREATE_SUB_KEY"),
+    (Access::ENUMERATE_SUB_KEYS, "ENUMERATE_SUB_KEYS"),
+    (Access::NOTIFY, "NOTIFY"),
+    (Access::CREATE_LINK, "CREATE_LINK"),
+    (Access::DELETE, "DELETE"),
+    (Access::READ_CONTROL, "READ_CONTROL"),
+    (Access::WRITE_DAC, "WRITE_DAC"),
+    (Access::WRITE_OWNER, "WRITE_OWNER"),
+    (Access::ACCESS_SYSTEM_SECURITY, "ACCESS_SYSTEM_SECURITY"),
+];
+
+pub fn create(session: &mut Session, options: &Create) -> Result<(), Failure> {
+    let path = session.path(&options.path)?;
+    let key = path.key()?;
+    let layer = options.layer.layer.as_deref();
+    let how = CreateKey { layer, volatile: options.volatile };
+    let registry = session.registry()?;
+    match registry.create_key(&key, Access::MAXIMUM_ALLOWED, &how) {
+        Err(error) if options.parents && error.is_not_found() => {
+            create_parents(registry, &path, layer)?;
+            registry.create_key(&key, Access::MAXIMUM_ALLOWED, &how)?;
+        }
+        outcome => {
+            outcome?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes what is missing between the hive and a key.
+pub(super) fn create_parents(
+    registry: &Registry,
+    path: &Path,
+    layer: Option<&str>,
+) -> Result<(), Failure> {
+    let how = CreateKey { layer, volatile: false };
+    // The first is the hive, which only its source makes.
+    for ancestor in path.ancestors().skip(1) {
+        registry.create_key(&ancestor.key()?, Access::MAXIMUM_ALLOWED, &how)?;
+    }
+    Ok(())
+}
+
+pub fn check(session: &mut Session, options: &Check) -> Result<(), Failure> {
+    let path = session.path(&options.path)?.key()?;
+    let registry = session.registry()?;
+    let found = match &options.name {
+        None => registry.open_key(&path, Access::MAXIMUM_ALLOWED).map(drop),
+        Some(name) => registry
+            .open_key(&path, Access::QUERY_VALUE)
+            .and_then(|key| key.value(value_name(name, options.literal)))
+            .map(drop),
+    };
+    found.map_err(|error| if error.is_not_found() { Failure::No } else { error.into() })
+}
+
+pub fn info(session: &mut Session, options: &Info) -> Result<(), Failure> {
+    let path = session.path(&options.path)?.key()?;
+    let info = session.registry()?.open_key(&path, Access::MAXIMUM_ALLOWED)?.info()?;
+    let mut out = Out::stdout();
+    if options.output.json {
+        out.json(&info_json(&info))?;
+    } else {
+        for (what, text) in info_lines(&info) {
+            out.line(format_args!("{what:<17} {text}"))?;
+        }
+    }
+    out.finish()
+}
+
+fn info_lines(info: &KeyInfo) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let Some(details) = &info.details {
+        let kind = match (details.link, details.volatile) {
+            (false, false) => "key",
+            (false, true) => "volatile key",
+            (true, false) => "link",
+            (true, true) => "volatile link",
+        };
+        lines.extend([
+            ("Path", output::one_line(&details.path).into_owned()),
+            ("Name", output::one_line(&details.name).into_owned()),
+            ("Kind", kind.to_owned()),
+            ("GUID", details.guid.to_string()),
+            ("Last write", output::time(details.last_write)),
+            ("Subkeys", details.counts.subkeys.to_string()),
+            ("Values", details.counts.values.to_string()),
+            ("Longest subkey", format!("{} bytes", details.max_subkey_name)),
+            ("Longest name", format!("{} bytes", details.max_value_name)),
+            ("Largest data", format!("{} bytes", details.max_value_data)),
+            ("SD", format!("{} bytes", details.sd_size)),
+            ("Hive's generation", details.generation.to_string()),
+        ]);
+    }
+    lines.push(("Your rights", format!("{} ({:#x})", rights(info.access).join(" "), info.access)));
+    lines
+}
+
+fn info_json(info: &KeyInfo) -> Json {
+    let mut json = json!({ "access": info.access, "rights": rights(info.access) });
+    if let Some(details) = &info.details {
+        json["path"] = json!(details.path);
+        json["name"] = json!(details.name);
+        json["guid"] = json!(details.guid.to_string());
+        json["last_write"] = json!(output::time(details.last_write));
+        json["volatile"] = json!(details.volatile);
+        json["link"] = json!(details.link);
+        json["subkeys"] = json!(details.counts.subkeys);
+        json["values"] = json!(details.counts.values);
+        json["max_subkey_name"] = json!(details.max_subkey_name);
+        json["max_value_name"] = json!(details.max_value_name);
+        json["max_value_data"] = json!(details.max_value_data);
+        json["sd_size"] = json!(details.sd_size);
+        json["generation"] = json!(details.generation);
+    }
+    json
+}
+
+fn rights(mask: u32) -> Vec<&'static str> {
+    let mask = Access::from_bits_retain(mask);
+    RIGHTS.iter().filter(|(right, _)| mask.contains(*right)).map(|(_, name)| *name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_are_named() {
+        let names = rights(Access::KEY_READ.bits());
+        assert_eq!(names, ["QUERY_VALUE", "ENUMERATE_SUB_KEYS", "NOTIFY", "READ_CONTROL"]);
+        assert_eq!(rights(Access::KEY_ALL_ACCESS.bits()).len(), 10);
+    }
+}

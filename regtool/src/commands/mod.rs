@@ -1,0 +1,112 @@
+//! What each command does.
+
+mod delete;
+mod export;
+mod find;
+mod import;
+mod key;
+mod list;
+mod status;
+mod tree;
+mod value;
+mod walk;
+
+use libreg::{HiveState, Registry};
+
+use crate::cli::Command;
+use crate::exit::Failure;
+use crate::path::{Path, PathError};
+use crate::shell;
+
+/// The hive that every path of a user can begin with, though no source has it.
+pub const CURRENT_USER: &str = "CurrentUser";
+
+/// What lasts from one command to the next: in the shell, more than one command.
+pub struct Session {
+    /// Open from the first command that needs it.
+    registry: Option<Registry>,
+    /// The shell's current key; `None` outside the shell.
+    current: Option<Path>,
+}
+
+impl Session {
+    /// One command.
+    pub fn new() -> Session {
+        Session { registry: None, current: None }
+    }
+
+    /// Many commands, in the shell.
+    pub fn in_shell() -> Session {
+        Session { registry: None, current: Some(Path::default()) }
+    }
+
+    /// The registry, opened if it is not.
+    pub fn registry(&mut self) -> Result<&Registry, Failure> {
+        if self.registry.is_none() {
+            self.registry = Some(Registry::open()?);
+        }
+        self.registry
+            .as_ref()
+            .ok_or_else(|| Failure::NotUp("the registry is not running".to_owned()))
+    }
+
+    /// Opens the registry anew next time: handles of an LCS that is gone are of no use.
+    pub fn disconnect(&mut self) {
+        self.registry = None;
+    }
+
+    /// Where relative paths begin.
+    pub fn current(&self) -> Path {
+        self.current.clone().unwrap_or_default()
+    }
+
+    /// Makes a key the current one.
+    pub fn set_current(&mut self, path: Path) {
+        self.current = Some(path);
+    }
+
+    /// Reads a path that a person wrote.
+    pub fn path(&self, text: &str) -> Result<Path, PathError> {
+        match &self.current {
+            Some(current) => Path::parse_at(text, current),
+            None => Path::parse(text),
+        }
+    }
+
+    /// As [`Session::path`], where the path may be left out.
+    fn optional_path(&self, text: Option<&str>) -> Result<Path, PathError> {
+        text.map_or_else(|| Ok(self.current()), |text| self.path(text))
+    }
+
+    /// The names with which a path can begin and lead somewhere.
+    pub fn roots(&mut self) -> Result<Vec<String>, Failure> {
+        let status = self.registry()?.status()?;
+        let up = status.hives.into_iter().filter(|hive| hive.state == HiveState::Up);
+        Ok(up.map(|hive| hive.name).collect())
+    }
+}
+
+/// Carries out a command.
+pub fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Get(options) => value::get(session, options),
+        Command::Set(options) => value::set(session, options),
+        Command::Unset(options) => value::unset(session, options),
+        Command::Create(options) => key::create(session, options),
+        Command::Delete(options) => delete::delete(session, options),
+        Command::List(options) => list::list(session, options),
+        Command::Tree(options) => tree::tree(session, options),
+        Command::Find(options) => find::find(session, options),
+        Command::Info(options) => key::info(session, options),
+        Command::Check(options) => key::check(session, options),
+        Command::Import(options) => import::import(session, options),
+        Command::Export(options) => export::export(session, options),
+        Command::Status(options) => status::status(session, options),
+        Command::Shell => shell::shell(),
+    }
+}
+
+/// The value name that a person meant: `@` is the default value, unless taken as it stands.
+fn value_name(name: &str, literal: bool) -> &str {
+    if name == "@" && !literal { "" } else { name }
+}

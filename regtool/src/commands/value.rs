@@ -1,0 +1,96 @@
+//! `get`, `set`, `unset`.
+
+use libreg::data::{self, Data, interpret};
+use libreg::{Access, CreateKey, Key, Registry, SetValue, ValueType};
+use serde_json::json;
+
+use super::key::create_parents;
+use super::{Session, value_name};
+use crate::cli::{Get, Set, Unset};
+use crate::exit::Failure;
+use crate::output::{self, Out};
+use crate::path::Path;
+
+pub fn get(session: &mut Session, options: &Get) -> Result<(), Failure> {
+    let path = session.path(&options.path)?.key()?;
+    let name = value_name(&options.name.name, options.name.literal);
+    let value = session.registry()?.open_key(&path, Access::QUERY_VALUE)?.value(name)?;
+    let mut out = Out::stdout();
+    if options.output.json {
+        let mut json =
+            output::value_json(value.value_type, &value.data, &value.layer, value.sequence);
+        json.insert("name".to_owned(), json!(name));
+        out.json(&json.into())?;
+    } else {
+        match interpret(value.value_type, &value.data) {
+            Data::List(strings) if strings.is_empty() => {}
+            meant if out.terminal => out.line(output::lines(&meant.to_string()))?,
+            meant => out.line(meant)?,
+        }
+    }
+    out.finish()
+}
+
+pub fn set(session: &mut Session, options: &Set) -> Result<(), Failure> {
+    let path = session.path(&options.path)?;
+    let name = value_name(&options.name.name, options.name.literal);
+    let registry = session.registry()?;
+    let value_type = match options.value_type {
+        Some(value_type) => value_type,
+        None => existing_type(registry, &path, name)?.unwrap_or(ValueType::Sz),
+    };
+    let data = data::parse(value_type, &options.data).map_err(|error| Failure::Usage {
+        subject: path.to_string(),
+        what: format!("a value of type {} {error}", data::type_name(value_type.code())),
+    })?;
+    let layer = options.layer.layer.as_deref();
+    let key = open_to_write(registry, &path, layer, options.parents)?;
+    let how = SetValue { layer, expected_sequence: options.if_sequence };
+    let sequence = key.set_value(name, value_type.code(), &data, &how)?;
+    if options.output.json {
+        let mut out = Out::stdout();
+        out.json(&json!({ "sequence": sequence }))?;
+        out.finish()?;
+    }
+    Ok(())
+}
+
+pub fn unset(session: &mut Session, options: &Unset) -> Result<(), Failure> {
+    let path = session.path(&options.path)?.key()?;
+    let name = value_name(&options.name.name, options.name.literal);
+    let key = session.registry()?.open_key(&path, Access::SET_VALUE)?;
+    key.delete_value(name, options.layer.layer.as_deref())?;
+    Ok(())
+}
+
+fn open_to_write(
+    registry: &Registry,
+    path: &Path,
+    layer: Option<&str>,
+    parents: bool,
+) -> Result<Key, Failure> {
+    match registry.open_key(&path.key()?, Access::SET_VALUE) {
+        Err(error) if parents && error.is_not_found() => {
+            let how = CreateKey { layer, volatile: false };
+            create_parents(registry, path, layer)?;
+            Ok(registry.create_key(&path.key()?, Access::SET_VALUE, &how)?)
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+/// The type of the effective value, if there is one and the caller may see it.
+fn existing_type(
+    registry: &Registry,
+    path: &Path,
+    name: &str,
+) -> Result<Option<ValueType>, Failure> {
+    let value =
+        registry.open_key(&path.key()?, Access::QUERY_VALUE).and_then(|key| key.value(name));
+    match value {
+        Ok(value) => Ok(ValueType::from_code(value.value_type)),
+        // Writing says what is wrong, if it is.
+        Err(error) if error.is_not_found() || error.is_access_denied() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

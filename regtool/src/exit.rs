@@ -1,0 +1,183 @@
+//! Every way to fail: the one line that says so, and the exit code.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use crate::path::PathError;
+
+/// The exit codes (INTERFACES.md §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// Done.
+    Done = 0,
+    /// Not found; for `check` and `find`: no.
+    NotFound = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// Access denied.
+    AccessDenied = 3,
+    /// The registry or a source is not there, or did not answer in time.
+    Unavailable = 4,
+    /// Anything else.
+    Other = 5,
+}
+
+/// A command that did not do what it was to do.
+#[derive(Debug)]
+pub enum Failure {
+    /// The registry said no.
+    Registry(libreg::Error),
+    /// The answer of `check` and `find` is no; there is nothing to say.
+    No,
+    /// What a person wrote is no path.
+    Path(PathError),
+    /// What a person wrote makes no sense in another way.
+    Usage {
+        /// The path or option concerned.
+        subject: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A file, or the standard output, cannot be read or written.
+    File {
+        /// Its name.
+        name: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The registry, or the hive without which nothing works, is not up.
+    NotUp(String),
+    /// Part of the work was not done. What, has been said in more than this line.
+    Partial {
+        /// The file or key concerned.
+        subject: String,
+        /// How much.
+        what: String,
+        /// The exit code, if all of it failed in the same way.
+        code: Code,
+    },
+}
+
+impl Failure {
+    /// A failure of the standard output.
+    pub fn output(error: io::Error) -> Failure {
+        Failure::File { name: "standard output".to_owned(), error }
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> Code {
+        match self {
+            Failure::Registry(error) => code_of(error),
+            Failure::No => Code::NotFound,
+            Failure::Path(_) | Failure::Usage { .. } => Code::Usage,
+            // Whoever read our output had enough; that is no failure of ours.
+            Failure::File { error, .. } if error.kind() == io::ErrorKind::BrokenPipe => Code::Done,
+            Failure::File { .. } => Code::Other,
+            Failure::NotUp(_) => Code::Unavailable,
+            Failure::Partial { code, .. } => *code,
+        }
+    }
+}
+
+/// The exit code of an error of the registry.
+pub fn code_of(error: &libreg::Error) -> Code {
+    if error.is_unavailable() {
+        Code::Unavailable
+    } else if error.is_not_found() {
+        Code::NotFound
+    } else if error.is_access_denied() {
+        Code::AccessDenied
+    } else {
+        Code::Other
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Registry(error) => error.fmt(f),
+            Failure::No => f.write_str("no"),
+            Failure::Path(error) => error.fmt(f),
+            Failure::Usage { subject, what } | Failure::Partial { subject, what, .. } => {
+                write!(f, "{subject}: {what}")
+            }
+            Failure::File { name, error } => write!(f, "{name}: {error}"),
+            Failure::NotUp(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<libreg::Error> for Failure {
+    fn from(error: libreg::Error) -> Failure {
+        Failure::Registry(error)
+    }
+}
+
+impl From<PathError> for Failure {
+    fn from(error: PathError) -> Failure {
+        Failure::Path(error)
+    }
+}
+
+/// Says on stderr what failed, if anything, and gives the exit code.
+pub fn report(outcome: Result<(), Failure>) -> ExitCode {
+    let code = match outcome {
+        Ok(()) => Code::Done,
+        Err(failure) => {
+            let silent = matches!(failure, Failure::No) || failure.code() == Code::Done;
+            if !silent {
+                complain(&failure);
+            }
+            failure.code()
+        }
+    };
+    ExitCode::from(code as u8)
+}
+
+/// One line on stderr. If nobody takes it there is nobody to tell.
+pub fn complain(what: &dyn fmt::Display) {
+    use io::Write;
+    let line = crate::output::one_line(&what.to_string()).into_owned();
+    let _ = writeln!(io::stderr(), "regtool: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libreg::{Attempt, Cause, Error};
+
+    fn registry(attempt: Attempt, errno: i32) -> Failure {
+        Failure::Registry(Error { path: "Machine".to_owned(), attempt, cause: Cause::Errno(errno) })
+    }
+
+    #[test]
+    fn each_failure_has_the_exit_code_that_the_interface_says() {
+        const ENOENT: i32 = 2;
+        const EIO: i32 = 5;
+        const EACCES: i32 = 13;
+        const ENODEV: i32 = 19;
+        const EINVAL: i32 = 22;
+        const ETIMEDOUT: i32 = 110;
+        for (failure, code) in [
+            (registry(Attempt::OpenKey, ENOENT), 1),
+            (Failure::No, 1),
+            (Failure::Path(PathError::EmptyComponent("a\\\\b".to_owned())), 2),
+            (registry(Attempt::OpenKey, EACCES), 3),
+            (registry(Attempt::Connect, ENOENT), 4),
+            (registry(Attempt::OpenKey, EIO), 4),
+            (registry(Attempt::OpenKey, ENODEV), 4),
+            (registry(Attempt::ListValues, ETIMEDOUT), 4),
+            (registry(Attempt::OpenKey, EINVAL), 5),
+            (Failure::output(io::ErrorKind::StorageFull.into()), 5),
+            (Failure::output(io::ErrorKind::BrokenPipe.into()), 0),
+        ] {
+            assert_eq!(failure.code() as u8, code, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_says_where_and_what() {
+        assert_eq!(registry(Attempt::OpenKey, 2).to_string(), "Machine: no such key");
+    }
+}

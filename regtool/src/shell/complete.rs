@@ -1,0 +1,180 @@
+//! What can stand where the cursor is: commands, keys, value names.
+
+use std::sync::{Arc, Mutex};
+
+use clap::CommandFactory;
+use libreg::{Access, fold};
+use reedline::{Completer, CompletionResult, Span, Suggestion};
+
+use super::{BUILT_IN, words};
+use crate::cli::Line;
+use crate::commands::{CURRENT_USER, Session};
+use crate::exit::Failure;
+use crate::path::is_separator;
+
+/// No more than these are looked up: nobody reads a longer list.
+const MAX_SUGGESTIONS: usize = 1000;
+
+/// Commands whose second argument is a value's name.
+const WITH_VALUE_NAME: [&str; 4] = ["get", "set", "unset", "check"];
+
+/// Completes the word before the cursor.
+pub struct RegistryCompleter {
+    session: Arc<Mutex<Session>>,
+}
+
+impl RegistryCompleter {
+    /// Completes as seen from the session's current key.
+    pub fn new(session: Arc<Mutex<Session>>) -> RegistryCompleter {
+        RegistryCompleter { session }
+    }
+}
+
+impl Completer for RegistryCompleter {
+    fn complete(&mut self, line: &str, pos: usize) -> CompletionResult {
+        let line = line.get(..pos).unwrap_or(line);
+        let place = Place::at_end_of(line);
+        // Without a registry, or without rights, there is nothing to offer.
+        let completions = match self.session.try_lock() {
+            Ok(mut session) => place.completions(&mut session).unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        let span = Span::new(place.start, line.len());
+        let suggestions: Vec<_> = completions
+            .into_iter()
+            .map(|completion| Suggestion {
+                value: words::quoted(&completion.text),
+                span,
+                append_whitespace: completion.ends_word,
+                ..Suggestion::default()
+            })
+            .collect();
+        CompletionResult::fresh(suggestions)
+    }
+}
+
+/// The word to complete.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    /// Where it begins.
+    start: usize,
+    /// What is there of it.
+    typed: String,
+    /// The words before it that are no options.
+    before: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Completion {
+    text: String,
+    /// A blank can follow.
+    ends_word: bool,
+}
+
+impl Place {
+    fn at_end_of(line: &str) -> Place {
+        let (mut found, open) = words::split_unfinished(line);
+        let in_word = open || line.chars().next_back().is_some_and(|last| !last.is_whitespace());
+        let last = if in_word { found.pop() } else { None };
+        let (start, typed) =
+            last.map_or((line.len(), String::new()), |word| (word.start, word.text));
+        let before = found.into_iter().map(|word| word.text).filter(|word| !word.starts_with('-'));
+        Place { start, typed, before: before.collect() }
+    }
+
+    fn completions(&self, session: &mut Session) -> Result<Vec<Completion>, Failure> {
+        match self.before.as_slice() {
+            [] => Ok(self.commands()),
+            [command, path] if WITH_VALUE_NAME.contains(&command.as_str()) => {
+                self.value_names(session, path)
+            }
+            _ => self.keys(session),
+        }
+    }
+
+    fn commands(&self) -> Vec<Completion> {
+        let line = Line::command();
+        let mut names: Vec<_> = line.get_subcommands().map(|command| command.get_name()).collect();
+        names.extend(BUILT_IN.map(|(name, _)| name));
+        names.sort_unstable();
+        names
+            .into_iter()
+            .filter(|name| name.starts_with(&self.typed) && *name != "shell")
+            .map(|name| Completion { text: name.to_owned(), ends_word: true })
+            .collect()
+    }
+
+    fn keys(&self, session: &mut Session) -> Result<Vec<Completion>, Failure> {
+        let name_at = self.typed.rfind(is_separator).map_or(0, |separator| separator + 1);
+        let (above, name) = self.typed.split_at(name_at);
+        let parent = if above.is_empty() { session.current() } else { session.path(above)? };
+        let names = if parent.is_root() {
+            let mut names = session.roots()?;
+            names.push(CURRENT_USER.to_owned());
+            names
+        } else {
+            let key = session.registry()?.open_key(&parent.key()?, Access::ENUMERATE_SUB_KEYS)?;
+            key.subkeys(false)
+                .filter_map(|subkey| subkey.ok().map(|subkey| subkey.name))
+                .filter(|found| begins_with(found, name))
+                .take(MAX_SUGGESTIONS)
+                .collect()
+        };
+        // The same separator as before goes on; a subkey may follow, so no blank does.
+        let separator = above.chars().find(|character| is_separator(*character)).unwrap_or('\\');
+        Ok(names
+            .iter()
+            .filter(|found| begins_with(found, name))
+            .map(|found| Completion {
+                text: format!("{above}{found}{separator}"),
+                ends_word: false,
+            })
+            .collect())
+    }
+
+    fn value_names(&self, session: &mut Session, path: &str) -> Result<Vec<Completion>, Failure> {
+        let path = session.path(path)?.key()?;
+        let key = session.registry()?.open_key(&path, Access::QUERY_VALUE)?;
+        Ok(key
+            .values()
+            .filter_map(|value| value.ok().map(|value| value.name))
+            .map(|name| if name.is_empty() { "@".to_owned() } else { name })
+            .filter(|name| begins_with(name, &self.typed))
+            .take(MAX_SUGGESTIONS)
+            .map(|text| Completion { text, ends_word: true })
+            .collect())
+    }
+}
+
+fn begins_with(name: &str, typed: &str) -> bool {
+    fold(name).starts_with(&fold(typed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(line: &str) -> (usize, String, usize) {
+        let place = Place::at_end_of(line);
+        (place.start, place.typed, place.before.len())
+    }
+
+    #[test]
+    fn the_word_at_the_cursor_is_found() {
+        assert_eq!(place(""), (0, String::new(), 0));
+        assert_eq!(place("ge"), (0, "ge".to_owned(), 0));
+        assert_eq!(place("get "), (4, String::new(), 1));
+        assert_eq!(place("set -p \"A b\\c"), (7, "A b\\c".to_owned(), 1));
+        assert_eq!(place("get \"A b\" n"), (10, "n".to_owned(), 2));
+    }
+
+    #[test]
+    fn commands_are_completed() {
+        let names = |typed: &str| -> Vec<_> {
+            Place::at_end_of(typed).commands().into_iter().map(|found| found.text).collect()
+        };
+        assert_eq!(names("e"), ["exit", "export"]);
+        assert_eq!(names("sh"), [""; 0]);
+        assert!(names("").contains(&"cd".to_owned()));
+    }
+}
