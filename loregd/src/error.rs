@@ -64,6 +64,9 @@ pub enum Error {
         /// The error.
         error: io::Error,
     },
+    /// What every daemon needs.
+    #[error(transparent)]
+    Daemon(#[from] lcs_daemon::Error),
     /// LCS does not take the hives.
     #[error("LCS refuses: {0}")]
     NotAccepted(Refusal),
@@ -83,6 +86,11 @@ impl Error {
     pub(crate) fn corrupt(row: &[u8], what: &'static str) -> Self {
         let row = row.iter().map(|byte| format!("{byte:02x}")).collect();
         Error::Corrupt { row, what }
+    }
+
+    /// Whether the options can't be right, so that starting again with the same ones is no use.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Error::OtherCase { .. } | Error::NotAccepted(Refusal::Invalid))
     }
 
     /// What LCS is told: anything but a refusal is a storage error.

@@ -5,11 +5,27 @@
 //! - [`store`]: an ordered map of bytes that survives (redb), or does not (memory). Another engine is
 //!   another implementation of [`store::Store`].
 //! - [`hive`]: what a request of [`lcs_abi::rsi`] means, written once over such a map; the format of the
-//!   rows; volatile keys; group commit.
+//!   rows; volatile keys; steps and their commits.
+//! - [`directory`]: the data directory, its guard and the databases in it.
+//! - [`connection`]: frames to and from LCS.
+//! - [`server`]: the loop between LCS and the hives; `committer` is the thread of a hive that commits what
+//!   has arrived, `outbox` the way of its answers to the connection.
+//! - [`arguments`]: the options of the daemon.
 #![forbid(unsafe_code)]
 
+// The C functions that libredox calls are relibc's on Redox and `hosted`'s elsewhere; unmentioned, rustc
+// would drop the crate and the linker would miss them.
+#[cfg(not(target_os = "redox"))]
+use hosted as _;
+
+pub mod arguments;
+mod committer;
+pub mod connection;
+pub mod directory;
 mod error;
 pub mod hive;
+mod outbox;
+pub mod server;
 pub mod store;
 
 pub use error::Error;

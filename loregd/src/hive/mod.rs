@@ -20,7 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lcs_abi::Guid;
-use lcs_abi::rsi::{Answer, FRAME_OVERHEAD, KeyRecord, Name, Request, SourceError};
+use lcs_abi::rsi::{Answer, FRAME_OVERHEAD, KeyRecord, Name, RegisteredHive, Request, SourceError};
 use lcs_abi::security::{MACHINE_ROOT_SD, USERS_ROOT_SD};
 
 use crate::Error;
@@ -73,6 +73,11 @@ impl Hive {
     /// The highest sequence number that any step carried out had reserved; 0 before the first.
     pub fn max_sequence(&self) -> u64 {
         self.writer.max_sequence()
+    }
+
+    /// What LCS is told of the hive when it is registered.
+    pub fn registration(&self) -> RegisteredHive {
+        RegisteredHive { root: self.root(), max_sequence: self.max_sequence() }
     }
 
     /// Answers a request.

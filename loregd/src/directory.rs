@@ -1,0 +1,200 @@
+//! The data directory: one database per hive, and the lock that keeps a second loregd out.
+
+use std::any::Any;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+
+use lcs_abi::rsi::ClaimedHive;
+
+use crate::Error;
+use crate::hive::Hive;
+use crate::store::RedbStore;
+
+/// The data directory, held by this process.
+///
+/// On Linux the lock of a file in it keeps a second loregd out. On Redox files don't lock; there LCS does,
+/// of which there is one: it lets nobody else claim the same hives, and a hive's files are its claimant's.
+pub struct Directory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes the directory if need be, readable for its owner only, and locks it.
+    ///
+    /// # Errors
+    /// [`Error::Guarded`] if another loregd holds it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |error| Error::File { path, error }
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at(path))?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(at(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Guarded(path.to_owned())),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(at(&lock_path)(error)),
+        }
+        Ok(Directory { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Opens a hive, or makes it, and purges its orphans.
+    pub fn open_hive(&self, hive: &ClaimedHive) -> Result<Hive, Error> {
+        let path = self.path.join(file_name(hive));
+        self.refuse_other_case(&path)?;
+        // Opening checks the whole file; still no damage to it may end this process without a word.
+        let opened = panic::catch_unwind(AssertUnwindSafe(|| {
+            self.make_file(&path)?;
+            let store = RedbStore::open(&path)?;
+            Hive::open(&hive.name, Box::new(store))
+        }));
+        let opened = opened.unwrap_or_else(|panic| Err(Error::Damaged(message(&*panic))));
+        opened.inspect_err(|error| {
+            log::error!("hive {} in {} does not open: {error}", hive.name, path.display());
+        })
+    }
+
+    /// Makes the file of a new hive, which only its owner may read: rights are LCS's to give.
+    fn make_file(&self, path: &Path) -> Result<(), Error> {
+        let failed = |error| Error::File { path: path.to_owned(), error };
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(_) => self.sync(),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Makes a new file's name durable. Redox can't (REDOX.md: EBADF) and need not be asked to.
+    fn sync(&self) -> Result<(), Error> {
+        if cfg!(target_os = "redox") {
+            return Ok(());
+        }
+        let synced = File::open(&self.path).and_then(|directory| directory.sync_all());
+        synced.map_err(|error| Error::File { path: self.path.clone(), error })
+    }
+
+    /// A hive asked for as `machine` is the one that was made as `Machine`; an empty one beside it would
+    /// look like a loss of all data.
+    fn refuse_other_case(&self, wanted: &Path) -> Result<(), Error> {
+        let failed = |error| Error::File { path: self.path.clone(), error };
+        let lower =
+            |path: &Path| path.file_name().map(|name| name.to_string_lossy().to_lowercase());
+        for file in fs::read_dir(&self.path).map_err(failed)? {
+            let present = file.map_err(failed)?.path();
+            if present != wanted && lower(&present) == lower(wanted) {
+                return Err(Error::OtherCase { wanted: wanted.to_owned(), present });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `NAME.redb`, or `NAME{SCOPE}.redb` for a private hive. What can't be in a file's name, or would be
+/// taken for a scope, is %XX.
+fn file_name(hive: &ClaimedHive) -> String {
+    let mut name = String::new();
+    for (index, character) in hive.name.char_indices() {
+        let plain = character.is_alphanumeric() || matches!(character, ' ' | '_' | '-');
+        if plain || (character == '.' && index > 0) {
+            name.push(character);
+        } else {
+            let mut bytes = [0; 4];
+            for byte in character.encode_utf8(&mut bytes).bytes() {
+                name.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    match hive.scope {
+        Some(scope) => format!("{name}{{{scope}}}.redb"),
+        None => format!("{name}.redb"),
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref().cloned()).unwrap_or_else(|| "panic".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use lcs_abi::Guid;
+
+    use super::*;
+
+    fn hive(name: &str) -> ClaimedHive {
+        ClaimedHive { name: name.to_owned(), scope: None }
+    }
+
+    #[test]
+    fn names_of_hives_become_names_of_files() {
+        assert_eq!(file_name(&hive("Machine")), "Machine.redb");
+        assert_eq!(file_name(&hive("..")), "%2E..redb");
+        assert_eq!(file_name(&hive("a{b}%:é")), "a%7Bb%7D%25%3Aé.redb");
+        let private = ClaimedHive { scope: Some(Guid([0xab; 16])), ..hive("Machine") };
+        assert_eq!(file_name(&private), "Machine{abababab-abab-abab-abab-abababababab}.redb");
+    }
+
+    #[test]
+    fn a_directory_has_one_holder_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deeper/hives");
+        let first = Directory::open(&path).unwrap();
+        assert!(matches!(Directory::open(&path), Err(Error::Guarded(_))));
+        drop(first);
+        Directory::open(&path).unwrap();
+    }
+
+    #[test]
+    fn hives_have_databases_of_their_own_and_keep_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || {
+            let directory = Directory::open(directory.path()).unwrap();
+            let root = |name: &str| directory.open_hive(&hive(name)).unwrap().root();
+            (root("Machine"), root("Users"))
+        };
+        let (machine, users) = open();
+        let mode = fs::metadata(directory.path().join("Users.redb")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_ne!(machine, users);
+        assert_eq!(open(), (machine, users));
+    }
+
+    #[test]
+    fn another_spelling_of_a_hive_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = Directory::open(directory.path()).unwrap();
+        directory.open_hive(&hive("Machine")).unwrap();
+        let other = directory.open_hive(&hive("machine"));
+        assert!(matches!(other, Err(Error::OtherCase { .. })));
+    }
+
+    #[test]
+    fn a_damaged_database_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("Machine.redb");
+        Directory::open(directory.path()).unwrap().open_hive(&hive("Machine")).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        for byte in bytes.iter_mut().skip(4096) {
+            *byte ^= 0x55;
+        }
+        fs::write(&path, &bytes).unwrap();
+        let directory = Directory::open(directory.path()).unwrap();
+        assert!(directory.open_hive(&hive("Machine")).is_err());
+        fs::write(&path, b"no database at all").unwrap();
+        assert!(directory.open_hive(&hive("Machine")).is_err());
+    }
+}

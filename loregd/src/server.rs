@@ -1,0 +1,251 @@
+//! The loop between LCS and the hives.
+
+use std::convert::Infallible;
+
+use lcs_abi::rsi::{
+    ClaimedHive, FromSource, Received, Request, RequestHeader, SourceError, ToSource, frame,
+};
+
+use crate::Error;
+use crate::committer::{Committer, Job, answer_frame};
+use crate::connection::Connection;
+use crate::hive::{Hive, Reader, is_step};
+
+/// Hives at work: this thread answers what reads, one thread per hive commits.
+pub struct Server {
+    connection: Connection,
+    hives: Hives,
+}
+
+impl Server {
+    /// Registers the hives, which were claimed in this order over this connection.
+    pub fn start(
+        connection: Connection,
+        claimed: &[ClaimedHive],
+        hives: Vec<Hive>,
+    ) -> Result<Self, Error> {
+        let registrations = hives.iter().map(Hive::registration).collect();
+        let max_frame = connection.max_frame();
+        let mut served = Vec::new();
+        for (claimed, hive) in claimed.iter().zip(hives) {
+            let (reader, writer) = hive.split();
+            reader.set_max_frame(max_frame);
+            let outbox = connection.outbox();
+            let committer = Committer::start(&claimed.name, writer, outbox, max_frame)?;
+            served.push((reader, committer));
+        }
+        let register = FromSource::Register { hives: registrations, assigns_sequences: false };
+        connection.write(&[frame(&register)])?;
+        let hives = Hives { served, max_frame, answers: Vec::new(), registered: false };
+        Ok(Server { connection, hives })
+    }
+
+    /// Serves until LCS is gone or something else makes going on impossible. `ready` is called when the
+    /// hives are in service; LCS reads its configuration from them before that.
+    pub fn serve(mut self, ready: impl Fn()) -> Result<Infallible, Error> {
+        loop {
+            let hives = &mut self.hives;
+            let was_registered = hives.registered;
+            let more = self.connection.read(|message, size| hives.take(message, size))?;
+            if hives.registered && !was_registered {
+                ready();
+            }
+            let mut answers = std::mem::take(&mut hives.answers);
+            answers.extend(self.connection.outbox().take()?);
+            self.connection.write(&answers)?;
+            // The queue tells of what comes, not of what is there: first all of that is taken.
+            if !more {
+                self.connection.wait()?;
+            }
+        }
+    }
+}
+
+/// The hives, by their number in the claim, and what they have answered at once.
+struct Hives {
+    served: Vec<(Reader, Committer)>,
+    max_frame: u32,
+    answers: Vec<Vec<u8>>,
+    registered: bool,
+}
+
+impl Hives {
+    fn take(&mut self, message: Received, size: usize) -> Result<(), Error> {
+        match message {
+            Received::Request(header, request) => self.request(header, request, size),
+            Received::Unknown(header) => {
+                let answer =
+                    answer_frame(header.id, Err(SourceError::NotSupported), self.max_frame);
+                self.answers.push(answer);
+                Ok(())
+            }
+            Received::Other(ToSource::Registered) if !self.registered => {
+                self.registered = true;
+                Ok(())
+            }
+            Received::Other(ToSource::Refused(refusal)) => Err(Error::NotAccepted(refusal)),
+            Received::Other(_) => Err(Error::Protocol("a message out of turn")),
+        }
+    }
+
+    fn request(
+        &mut self,
+        header: RequestHeader,
+        request: Request,
+        size: usize,
+    ) -> Result<(), Error> {
+        let hive = usize::try_from(header.hive).ok().and_then(|hive| self.served.get(hive));
+        let (reader, committer) =
+            hive.ok_or(Error::Protocol("a request to a hive that was not claimed"))?;
+        let id = header.id;
+        if is_step(&request) {
+            return committer.queue(Job { id, request, size });
+        }
+        let answer = match header.snapshot {
+            Some(_) => Err(SourceError::NotSupported),
+            None => reader.answer(&request),
+        };
+        if reader.is_closed() {
+            committer.reopen()?;
+        }
+        self.answers.push(answer_frame(id, answer, self.max_frame));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use event::{EventFlags, EventQueue};
+    use lcs_abi::rsi::{Answer, Changes, Mutation, Name, request_frame, split_frame};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::connection::each_message;
+    use crate::outbox::Outbox;
+
+    const MAX_FRAME: u32 = 1 << 20;
+
+    fn served() -> (Hives, Arc<Outbox>, lcs_abi::Guid) {
+        let outbox = Arc::new(Outbox::new().unwrap());
+        let hive = Hive::in_memory("Machine").unwrap();
+        let root = hive.root();
+        let (reader, writer) = hive.split();
+        let committer =
+            Committer::start("Machine", writer, Arc::clone(&outbox), MAX_FRAME).unwrap();
+        let served = vec![(reader, committer)];
+        let hives = Hives { served, max_frame: MAX_FRAME, answers: Vec::new(), registered: false };
+        (hives, outbox, root)
+    }
+
+    fn feed(hives: &mut Hives, bytes: &[u8]) -> Result<(), Error> {
+        each_message(bytes, MAX_FRAME, &mut |message, size| hives.take(message, size))
+    }
+
+    fn header(id: u64) -> RequestHeader {
+        RequestHeader { id, hive: 0, snapshot: None }
+    }
+
+    fn set_value(key: lcs_abi::Guid, first_sequence: u64, size: usize) -> Request {
+        let name = |text: &str| Name { display: text.into(), folded: text.into() };
+        let (value_type, data) = (3, vec![0; size]);
+        let mutation =
+            Mutation::SetValue { key, name: name("v"), layer: name("base"), value_type, data };
+        let changes = Changes::Mutations(vec![mutation]);
+        Request::Apply { conditions: Vec::new(), changes, first_sequence }
+    }
+
+    fn answer(frame: &[u8]) -> (u64, Result<Answer, SourceError>) {
+        let (contents, rest) = split_frame(frame, MAX_FRAME).unwrap().unwrap();
+        assert!(rest.is_empty());
+        match lcs_abi::decode(contents) {
+            Ok(FromSource::Answer { id, result }) => (id, result),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn steps_are_answered_in_order_and_reads_see_them_then() {
+        let (mut hives, outbox, root) = served();
+        let events = EventQueue::<usize>::new().unwrap();
+        events.subscribe(outbox.descriptor(), 0, EventFlags::READ).unwrap();
+        let steps: Vec<u8> =
+            (1..=3000).flat_map(|id| request_frame(header(id), &set_value(root, id, 10))).collect();
+        feed(&mut hives, &steps).unwrap();
+        assert!(hives.answers.is_empty());
+        let mut answers = Vec::new();
+        while answers.len() < 3000 {
+            events.next_event().unwrap();
+            answers.extend(outbox.take().unwrap());
+        }
+        for (frame, expected) in answers.iter().zip(1..) {
+            assert_eq!(answer(frame), (expected, Ok(Answer::Applied { first_sequence: None })));
+        }
+        let read = Request::QueryValue { key: root, name: "v".into(), after_layer: None };
+        feed(&mut hives, &request_frame(header(7), &read)).unwrap();
+        let (7, Ok(Answer::Values { entries, .. })) = answer(&hives.answers[0]) else { panic!() };
+        assert_eq!(entries[0].sequence, 3000);
+    }
+
+    #[test]
+    fn what_is_not_known_is_answered_and_what_is_wrong_is_not() {
+        let (mut hives, _, root) = served();
+        let mut unknown = request_frame(header(9), &Request::Snapshot);
+        *unknown.last_mut().unwrap() = 99;
+        let snapshot = RequestHeader { snapshot: Some(1), ..header(10) };
+        let read = Request::ReadKey { key: root };
+        feed(&mut hives, &[unknown, request_frame(snapshot, &read)].concat()).unwrap();
+        let answers: Vec<_> = hives.answers.iter().map(|frame| answer(frame)).collect();
+        assert_eq!(answers, [9, 10].map(|id| (id, Err(SourceError::NotSupported))));
+        let elsewhere = RequestHeader { hive: 1, ..header(11) };
+        let registered = frame(&ToSource::Registered);
+        for wrong in [
+            request_frame(elsewhere, &read),
+            request_frame(header(12), &read)[..10].to_vec(),
+            u32::MAX.to_le_bytes().to_vec(),
+            vec![1, 0, 0, 0, 77],
+            [registered.clone(), registered].concat(),
+        ] {
+            assert!(matches!(feed(&mut hives, &wrong), Err(Error::Protocol(_))), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_fits_no_frame_is_too_large() {
+        let orphans = |count| Ok(Answer::Orphans(vec![lcs_abi::Guid::default(); count]));
+        let fits = answer_frame(1, orphans(1000), 16_100);
+        assert!(answer(&fits).1.is_ok());
+        let too_large = answer_frame(2, orphans(1000), 16_000);
+        assert_eq!(answer(&too_large), (2, Err(SourceError::TooLarge)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_of_lcs_are_taken_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let (mut hives, outbox, _) = served();
+            let _ = feed(&mut hives, &bytes);
+            // As the contents of one frame, and as a request, it comes further.
+            let length = (bytes.len() as u32).to_le_bytes();
+            let _ = feed(&mut hives, &[&length[..], &bytes].concat());
+            let prefix = lcs_abi::encode(&ToSource::Request(header(1)));
+            let length = ((prefix.len() + bytes.len()) as u32).to_le_bytes();
+            let _ = feed(&mut hives, &[&length[..], &prefix, &bytes].concat());
+            prop_assert!(outbox.take().is_ok());
+        }
+
+        #[test]
+        fn a_damaged_request_is_taken_without_a_panic(
+            place in any::<prop::sample::Index>(),
+            byte: u8,
+        ) {
+            let (mut hives, outbox, root) = served();
+            let mut bytes = request_frame(header(1), &set_value(root, 1, 10));
+            *place.get_mut(&mut bytes) = byte;
+            let _ = feed(&mut hives, &bytes);
+            prop_assert!(outbox.take().is_ok());
+        }
+    }
+}
