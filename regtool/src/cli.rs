@@ -52,30 +52,74 @@ pub struct Line {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print a value
+    ///
+    /// That is the effective value, the one that wins between the layers.
+    ///
+    /// Text is printed as it is, a list with one string per line, a number in decimal, everything else in
+    /// hexadecimal. --json also tells type, layer and sequence number.
     Get(Get),
     /// Write a value
+    ///
+    /// It is durable when the command ends.
+    ///
+    /// Without --type a value that is there (and that you may read) keeps its type, and a new one is of type sz.
     Set(Set),
     /// Delete a value from a layer
+    ///
+    /// One that is not there is no error. Values of that name in other layers are
+    /// seen again.
     Unset(Unset),
-    /// Create a key; one that is there stays as it is
+    /// Create a key
+    ///
+    /// One that is there stays as it is.
     Create(Create),
     /// Delete a key from a layer
+    ///
+    /// If another layer has it, too, it is still there.
+    ///
+    /// A link is deleted itself, not what it leads to.
     Delete(Delete),
     /// List subkeys and values; without PATH, the hives
+    ///
+    /// The hives are listed with their state.
     List(List),
     /// Show the keys below a key
+    ///
+    /// Links are not followed.
     Tree(Tree),
     /// Search names and data
+    ///
+    /// Key names, value names and data, as `get` prints it, are looked at, below a key or in all hives.
+    ///
+    /// Upper and lower case are the same. With * or ? in it PATTERN must match all of a name or of data; else it
+    /// is looked for anywhere in it. Links are not followed. Exit code 1 if nothing was found.
     Find(Find),
     /// Show what a key is
+    ///
+    /// That is identity, last write, what it holds, your rights.
     Info(Info),
     /// Tell by the exit code whether a key or a value is there
+    ///
+    /// 0 is yes, 1 is no. Nothing is printed.
     Check(Check),
     /// Import .reg files
+    ///
+    /// Formats: "Windows Registry Editor Version 5.00" in UTF-16 or UTF-8, and REGEDIT4.
+    ///
+    /// A file with an error in it changes nothing. Text becomes UTF-8; what is not taken over exactly, or not at
+    /// all, is told with its line. Key names may contain / on Windows and not here; it becomes %2F. The keys that
+    /// lead to a key are made with it.
     Import(Import),
     /// Export a key and all below it
+    ///
+    /// What is exported is what is effective: the winners between the layers.
+    ///
+    /// A .reg file is written as regedit does, in UTF-16 with CRLF; on the standard output it is UTF-8 with LF.
+    /// What .reg cannot hold (that a key is volatile, links) is told on stderr and in comments.
     Export(Export),
     /// Show how the registry is
+    ///
+    /// That is hives, sources, layers and queues. Exit code 4 until the hive Machine is up.
     Status(Status),
     /// Type commands one after the other
     #[command(long_about = "\
@@ -117,10 +161,7 @@ pub struct Output {
     pub json: bool,
 }
 
-/// Prints the effective value, the one that wins between the layers.
-///
-/// Text is printed as it is, a list with one string per line, a number in decimal, everything else in
-/// hexadecimal. --json also tells type, layer and sequence number.
+/// The arguments of `get`.
 #[derive(Args, Debug)]
 pub struct Get {
     /// The key
@@ -133,9 +174,7 @@ pub struct Get {
     pub output: Output,
 }
 
-/// Writes a value, durably when the command ends.
-///
-/// Without --type a value that is there (and that you may read) keeps its type, and a new one is of type sz.
+/// The arguments of `set`.
 #[derive(Args, Debug)]
 pub struct Set {
     /// The key
@@ -163,8 +202,7 @@ pub struct Set {
     pub output: Output,
 }
 
-/// Deletes a value from a layer. One that is not there is no error. Values of that name in other layers are
-/// seen again.
+/// The arguments of `unset`.
 #[derive(Args, Debug)]
 pub struct Unset {
     /// The key
@@ -177,7 +215,7 @@ pub struct Unset {
     pub layer: Layer,
 }
 
-/// Creates a key; one that is there stays as it is.
+/// The arguments of `create`.
 #[derive(Args, Debug)]
 pub struct Create {
     /// The key
@@ -193,9 +231,7 @@ pub struct Create {
     pub parents: bool,
 }
 
-/// Deletes a key from a layer. If another layer has it, too, it is still there.
-///
-/// A link is deleted itself, not what it leads to.
+/// The arguments of `delete`.
 #[derive(Args, Debug)]
 pub struct Delete {
     /// The key
@@ -208,7 +244,7 @@ pub struct Delete {
     pub layer: Layer,
 }
 
-/// Lists the subkeys and values of a key, or the hives.
+/// The arguments of `list`.
 #[derive(Args, Debug)]
 pub struct List {
     /// The key
@@ -218,7 +254,7 @@ pub struct List {
     pub output: Output,
 }
 
-/// Shows the keys below a key. Links are not followed.
+/// The arguments of `tree`.
 #[derive(Args, Debug)]
 pub struct Tree {
     /// The key
@@ -234,10 +270,7 @@ pub struct Tree {
     pub output: Output,
 }
 
-/// Searches key names, value names and data, as `get` prints it, below a key or in all hives.
-///
-/// Upper and lower case are the same. With * or ? in it PATTERN must match all of a name or of data; else it
-/// is looked for anywhere in it. Links are not followed. Exit code 1 if nothing was found.
+/// The arguments of `find`.
 #[derive(Args, Debug)]
 pub struct Find {
     /// What to look for
@@ -249,7 +282,7 @@ pub struct Find {
     pub output: Output,
 }
 
-/// Shows what a key is: identity, last write, what it holds, your rights.
+/// The arguments of `info`.
 #[derive(Args, Debug)]
 pub struct Info {
     /// The key
@@ -259,7 +292,7 @@ pub struct Info {
     pub output: Output,
 }
 
-/// Tells by the exit code whether a key or a value is there: 0 yes, 1 no. Prints nothing.
+/// The arguments of `check`.
 #[derive(Args, Debug)]
 pub struct Check {
     /// The key
@@ -271,11 +304,7 @@ pub struct Check {
     pub literal: bool,
 }
 
-/// Imports .reg files: "Windows Registry Editor Version 5.00" in UTF-16 or UTF-8, and REGEDIT4.
-///
-/// A file with an error in it changes nothing. Text becomes UTF-8; what is not taken over exactly, or not at
-/// all, is told with its line. Key names may contain / on Windows and not here; it becomes %2F. The keys that
-/// lead to a key are made with it.
+/// The arguments of `import`.
 #[derive(Args, Debug)]
 pub struct Import {
     /// The files; - for the standard input
@@ -292,10 +321,7 @@ pub struct Import {
     pub output: Output,
 }
 
-/// Exports a key and all below it: what is effective, the winners between the layers.
-///
-/// A .reg file is written as regedit does, in UTF-16 with CRLF; on the standard output it is UTF-8 with LF.
-/// What .reg cannot hold (that a key is volatile, links) is told on stderr and in comments.
+/// The arguments of `export`.
 #[derive(Args, Debug)]
 pub struct Export {
     /// The key
@@ -317,7 +343,7 @@ pub enum Format {
     Json,
 }
 
-/// Shows hives, sources, layers and queues. Exit code 4 until the hive Machine is up.
+/// The arguments of `status`.
 #[derive(Args, Debug)]
 pub struct Status {
     /// How to print
