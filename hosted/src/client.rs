@@ -5,6 +5,7 @@
 //! thread: threads and processes that share a handle would steal each other's answers.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -55,7 +56,7 @@ impl Payload<'_> {
         }
     }
 
-    fn to_scheme(&self) -> &[u8] {
+    fn sent_to_scheme(&self) -> &[u8] {
         match self {
             Self::None | Self::Out(_) => &[],
             Self::In(bytes) => bytes,
@@ -63,7 +64,7 @@ impl Payload<'_> {
         }
     }
 
-    fn from_scheme(&mut self) -> &mut [u8] {
+    fn filled_by_scheme(&mut self) -> &mut [u8] {
         match self {
             Self::None | Self::In(_) => &mut [],
             Self::Out(bytes) | Self::InOut(bytes) => bytes,
@@ -103,6 +104,42 @@ struct ThreadState {
     channels: Vec<Channel>,
     /// By descriptor.
     bindings: Vec<Binding>,
+    /// Connections to names, so that an open by path need not connect again.
+    roots: Vec<(RootKey, OwnedFd)>,
+}
+
+/// What a connection to a name depends on: the socket's file, and who was allowed to connect.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct RootKey {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    /// Change time in nanoseconds; inode numbers are used again.
+    pub(crate) changed: i64,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// Connections that a thread keeps.
+const ROOTS_MAX: usize = 8;
+
+/// Takes this thread's connection to a name, if its daemon still lives.
+pub(crate) fn take_root(key: RootKey) -> Result<Option<OwnedFd>> {
+    let root = with_state(|state| {
+        let index = state.roots.iter().position(|(known, _)| *known == key)?;
+        Some(state.roots.swap_remove(index).1)
+    })?;
+    // Nothing is ever sent over it unasked: what makes it readable is its end.
+    Ok(root.filter(|fd| sys::poll(fd.as_raw_fd(), libc::POLLIN, 0) == Ok(false)))
+}
+
+/// Keeps a connection for this thread's next open by path.
+pub(crate) fn keep_root(key: RootKey, fd: OwnedFd) -> Result<()> {
+    with_state(|state| {
+        if state.roots.len() == ROOTS_MAX {
+            state.roots.remove(0);
+        }
+        state.roots.push((key, fd));
+    })
 }
 
 thread_local! {
@@ -173,6 +210,19 @@ impl Handle {
         self.exchange(Request { opcode, args, len, ..Request::default() }, payload, &[])
     }
 
+    /// Sends a request whose payload is `len` bytes of a file of the caller's choice.
+    pub(crate) fn request_in_memory(
+        self,
+        opcode: u8,
+        args: [u64; 3],
+        memory: &File,
+        len: u64,
+    ) -> Result<Answer> {
+        let request =
+            Request { opcode, args, len, flags: READ | WRITE | MEMFD, ..Request::default() };
+        self.exchange(request, Payload::None, &[memory.as_raw_fd()])
+    }
+
     /// Moves descriptors to the scheme.
     pub(crate) fn send_fds(self, args: [u64; 3], fds: &[RawFd]) -> Result<Answer> {
         let request = Request { opcode: Opcode::Sendfd as u8, args, ..Request::default() };
@@ -191,7 +241,7 @@ impl Handle {
         if request.opcode == Opcode::Read as u8 {
             request.stolen_welcomes = self.drain_tokens()?;
         }
-        request.flags = payload.wire_flags();
+        request.flags |= payload.wire_flags();
         let answer = if payload.len() > INLINE_MAX {
             self.exchange_memory(&mut channel, request, payload)
         } else {
@@ -218,8 +268,8 @@ impl Handle {
         mut payload: Payload<'_>,
         fds: &[RawFd],
     ) -> Outcome {
-        let seq = self.send(channel, request, payload.to_scheme(), fds)?;
-        channel.await_answer(seq, payload.from_scheme())
+        let seq = self.send(channel, request, payload.sent_to_scheme(), fds)?;
+        channel.await_answer(seq, payload.filled_by_scheme())
     }
 
     /// As [`Self::exchange_inline`], with the payload in a memfd that the daemon maps.
@@ -235,12 +285,12 @@ impl Handle {
         }
         let memory = sys::sealed_memory(len).map_err(Broken::Request)?;
         let mut mapping = Mapping::new(&memory, len).map_err(Broken::Request)?;
-        mapping.copy_in(payload.to_scheme());
+        mapping.copy_in(payload.sent_to_scheme());
         request.flags |= MEMFD;
         let seq = self.send(channel, request, &[], &[memory.as_raw_fd()])?;
         let answer = channel.await_answer(seq, &mut []);
         let is_read = request.opcode == Opcode::Read as u8;
-        let back = payload.from_scheme();
+        let back = payload.filled_by_scheme();
         match &answer {
             Ok(answer) if is_read => {
                 let got = answer.value.min(back.len());

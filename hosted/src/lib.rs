@@ -36,11 +36,11 @@ mod kernel_schemes;
 mod locals;
 mod namespace;
 mod paths;
+mod raw;
 mod root;
 mod server;
 mod sys;
-mod unlink;
 mod wire;
 
+pub use raw::{raw_request, raw_request_in_memory, unlink};
 pub use root::root;
-pub use unlink::{raw_request, unlink};

@@ -40,15 +40,28 @@ pub(crate) fn open(path: &str, linux_flags: libc::c_int, mode: u16) -> Result<Ra
         namespace::reach(namespace::FILE)?;
         return open_file(libc::AT_FDCWD, path, linux_flags, mode);
     };
-    let root = match namespace::reach(name)? {
+    match namespace::reach(name)? {
         Reach::Handle(fd) => return open_below(fd.as_raw_fd(), rest, linux_flags, mode, 0),
         Reach::Root if name == "event" => return event::create(),
-        Reach::Root => match kernel_schemes::open(name, rest, linux_flags) {
-            Some(opened) => return opened,
-            None => root::connect_scheme(name)?,
-        },
+        Reach::Root => {
+            if let Some(opened) = kernel_schemes::open(name, rest, linux_flags) {
+                return opened;
+            }
+        }
+    }
+    with_root(name, |root| open_below(root, rest, linux_flags, mode, 0))
+}
+
+/// Gives `use_root` a connection to a name, this thread's own or a new one.
+pub(crate) fn with_root<T>(name: &str, use_root: impl FnOnce(RawFd) -> Result<T>) -> Result<T> {
+    let key = root::scheme_key(name)?;
+    let root = match client::take_root(key)? {
+        Some(root) => root,
+        None => root::connect_scheme(name)?,
     };
-    open_below(root.as_raw_fd(), rest, linux_flags, mode, 0)
+    let result = use_root(root.as_raw_fd());
+    client::keep_root(key, root)?;
+    result
 }
 
 /// Opens relative to a descriptor: a handle, whose scheme gets the path as it is, or a directory.

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::client::RootKey;
 use crate::errno::{Errno, Result, check};
 use crate::sys;
 
@@ -57,12 +58,8 @@ impl SchemeDirectory {
             let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
             fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
         };
-        let no_root = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => Errno(libc::ENODEV),
-            _ => error.into(),
-        };
-        let owner = directory(&root).map_err(no_root)?.metadata()?.uid();
-        let fd = directory(&root.join("scheme")).map_err(no_root)?;
+        let owner = directory(&root).map_err(no_name)?.metadata()?.uid();
+        let fd = directory(&root.join("scheme")).map_err(no_name)?;
         Ok(Self { fd, owner })
     }
 
@@ -127,6 +124,28 @@ pub(crate) fn connect_scheme(name: &str) -> Result<OwnedFd> {
         return Err(Errno(libc::EPERM));
     }
     Ok(socket)
+}
+
+/// What a connection to a name, kept for later, depends on.
+pub(crate) fn scheme_key(name: &str) -> Result<RootKey> {
+    check_name(name).map_err(|_| Errno(libc::ENODEV))?;
+    let meta = fs::symlink_metadata(root()?.join("scheme").join(name)).map_err(no_name)?;
+    let who = sys::own_credentials();
+    Ok(RootKey {
+        device: meta.dev(),
+        inode: meta.ino(),
+        changed: meta.ctime().wrapping_mul(1_000_000_000).wrapping_add(meta.ctime_nsec()),
+        uid: who.uid,
+        gid: who.gid,
+    })
+}
+
+/// No name, or no root directory: nobody serves it.
+fn no_name(error: io::Error) -> Errno {
+    match error.kind() {
+        io::ErrorKind::NotFound => Errno(libc::ENODEV),
+        _ => error.into(),
+    }
 }
 
 /// Removes a name, as unlinking `/scheme/NAME` does on Redox. Open handles go on working.

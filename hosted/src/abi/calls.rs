@@ -81,7 +81,7 @@ unsafe extern "C" fn redox_sys_call_v0(
 
 /// A list of descriptors, as it lies in a payload.
 fn parse_fds(bytes: &[u8]) -> Result<Vec<RawFd>> {
-    if bytes.len() % FD_SIZE != 0 {
+    if !bytes.len().is_multiple_of(FD_SIZE) {
         return Err(Errno(libc::EINVAL));
     }
     bytes

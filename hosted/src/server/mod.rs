@@ -335,6 +335,13 @@ fn signal(event_fd: RawFd) {
     unsafe { libc::write(event_fd, one.as_ptr().cast(), one.len()) };
 }
 
+/// Makes an eventfd unreadable.
+fn calm(event_fd: RawFd) {
+    let mut counter = [0_u8; 8];
+    // SAFETY: eight bytes are written to `counter`. Failure means that it was zero already.
+    unsafe { libc::read(event_fd, counter.as_mut_ptr().cast(), counter.len()) };
+}
+
 /// Makes a scheme socket; answers it and the descriptor by which the daemon knows it.
 pub(crate) fn create() -> Result<(SocketId, RawFd)> {
     sys::raise_file_limit();

@@ -9,7 +9,7 @@ use syscall::schemev2::{Opcode, Sqe};
 
 use crate::errno::Result;
 use crate::server::buffer::Buffer;
-use crate::server::{Call, Daemon, Member};
+use crate::server::{Call, Daemon, Member, calm, signal};
 use crate::sys::{self, Mapping, Received};
 use crate::wire::{Cancel, GREETING, INLINE_MAX, MEMFD, PAYLOAD_MAX, READ, Request, WRITE};
 
@@ -53,6 +53,8 @@ impl Daemon {
                 return Ok(count);
             }
         }
+        // An edge-triggered waiter sees no new edge for what still lies there: give it one.
+        signal(self.sockets[socket].wake.as_raw_fd());
         Ok(count)
     }
 
@@ -71,9 +73,7 @@ impl Daemon {
             put(index, sqe);
         }
         if entry.pending.is_empty() {
-            let mut counter = [0_u8; 8];
-            // SAFETY: eight bytes are written to `counter`. Failure means it was zero already.
-            unsafe { libc::read(entry.wake.as_raw_fd(), counter.as_mut_ptr().cast(), 8) };
+            calm(entry.wake.as_raw_fd());
         }
         count
     }
@@ -81,7 +81,13 @@ impl Daemon {
     fn handle_event(&mut self, socket: usize, events: u32, data: u64) -> Option<Sqe> {
         let (member, serial) = Member::unpack(data);
         match member {
-            Member::Wake => None,
+            Member::Wake => {
+                let entry = &self.sockets[socket];
+                if entry.pending.is_empty() {
+                    calm(entry.wake.as_raw_fd());
+                }
+                None
+            }
             Member::Listener(index) => {
                 self.accept(socket, index as usize, serial);
                 None

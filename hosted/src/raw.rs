@@ -2,6 +2,7 @@
 //! symbol.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -10,7 +11,7 @@ use syscall::schemev2::Opcode;
 use crate::client::{Handle, Payload};
 use crate::errno::{Errno, Result, check};
 use crate::namespace::{self, Reach};
-use crate::paths::Target;
+use crate::paths::{self, Target};
 use crate::root;
 
 /// Unlinks a path, as `unlink` and (with `AT_REMOVEDIR`) `rmdir` do on Redox: `/scheme/NAME` takes
@@ -31,7 +32,7 @@ fn unlink_path(path: &str, flags: i32) -> Result<()> {
             };
             match namespace::reach(name)? {
                 Reach::Handle(fd) => unlink(fd.as_raw_fd())?,
-                Reach::Root => unlink(root::connect_scheme(name)?.as_raw_fd())?,
+                Reach::Root => paths::with_root(name, unlink)?,
             };
             Ok(())
         }
@@ -57,4 +58,21 @@ pub fn raw_request(fd: usize, opcode: u8, args: [u64; 3], payload: &mut [u8]) ->
     let fd = RawFd::try_from(fd).map_err(|_| Errno(libc::EBADF))?;
     let payload = if payload.is_empty() { Payload::None } else { Payload::InOut(payload) };
     Ok(Handle::of(fd)?.request(opcode, args, payload)?.value)
+}
+
+/// As [`raw_request`], with `len` bytes of `memory` as the payload in place of bytes: what the
+/// daemon then maps is what this caller gave, sealed or not.
+///
+/// # Errors
+///
+/// EINVAL if the memory could be taken away from the daemon, else as [`raw_request`].
+pub fn raw_request_in_memory(
+    fd: usize,
+    opcode: u8,
+    args: [u64; 3],
+    memory: &File,
+    len: u64,
+) -> io::Result<usize> {
+    let fd = RawFd::try_from(fd).map_err(|_| Errno(libc::EBADF))?;
+    Ok(Handle::of(fd)?.request_in_memory(opcode, args, memory, len)?.value)
 }
