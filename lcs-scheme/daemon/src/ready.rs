@@ -34,11 +34,11 @@ pub fn ready() {
     });
 }
 
-/// The descriptor in `INIT_NOTIFY`, if there is one that can be meant: the first three are standard ones.
+/// The descriptor in `INIT_NOTIFY`, if there is one.
 fn inherited_descriptor() -> Option<RawFd> {
     let text = std::env::var_os("INIT_NOTIFY")?;
     let number = text.to_str().and_then(|text| text.parse::<RawFd>().ok());
-    if number.is_none_or(|number| number <= 2) {
+    if number.is_none_or(|number| number < 0) {
         log::error!("INIT_NOTIFY is {text:?}, which is no descriptor: readiness is not signalled");
         return None;
     }
