@@ -1,5 +1,6 @@
 //! What the whole-system tests share: a root directory, processes in it, and the words of the echo
 //! scheme.
 
+pub mod client;
 pub mod echo;
 pub mod harness;

@@ -20,8 +20,8 @@ use syscall::error::{
     EAGAIN, EBADF, ECANCELED, EINVAL, ENOSYS, EOPNOTSUPP, ERANGE, EWOULDBLOCK, Error, Result,
 };
 use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_NONBLOCK};
-use syscall::schemev2::NewFdFlags;
-use syscall::{Stat, TimeSpec};
+use syscall::schemev2::{NewFdFlags, Opcode, Sqe};
+use syscall::{Stat, StatVfs, TimeSpec};
 
 const ROOT: usize = 0;
 
@@ -265,6 +265,20 @@ impl SchemeSync for Echo {
     }
 }
 
+/// Whether decoding a request is safe: redox-scheme asserts the lengths of three old operations, and
+/// with them any client could end any daemon.
+fn lengths_are_sound(request: &Request) -> bool {
+    // SAFETY: Request is a transparent wrapper of Sqe.
+    let sqe = unsafe { &*std::ptr::from_ref(request).cast::<Sqe>() };
+    let len = sqe.args[2] as usize;
+    match Opcode::try_from_raw(sqe.opcode) {
+        Some(Opcode::Fstat) => len == size_of::<Stat>(),
+        Some(Opcode::Fstatvfs) => len == size_of::<StatVfs>(),
+        Some(Opcode::Futimens) => len == 2 * size_of::<TimeSpec>(),
+        _ => true,
+    }
+}
+
 /// One scheme name: its socket, and the requests that wait.
 struct Served {
     socket: Socket,
@@ -276,7 +290,11 @@ struct Served {
 
 impl Served {
     fn handle(&mut self, request: Request) {
+        let sound = lengths_are_sound(&request);
         match request.kind() {
+            RequestKind::Call(call) if !sound => {
+                self.responses.push_back(Response::err(EINVAL, call));
+            }
             RequestKind::Call(call) => {
                 let caller = call.caller();
                 match call.op() {

@@ -96,6 +96,12 @@ impl Process {
     }
 }
 
+impl From<Child> for Process {
+    fn from(child: Child) -> Self {
+        Self { child }
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // It may be dead already, which is as well.

@@ -1,0 +1,99 @@
+//! Who a scheme believes is calling.
+
+use hosted as _;
+use libredox::Fd;
+use registry_tests::client::{open, words, words_with};
+use registry_tests::echo::Verb;
+use registry_tests::harness::{session, session_as};
+
+const UID: u32 = 1234;
+const GID: u32 = 5678;
+
+fn me() -> [u64; 3] {
+    [u64::from(UID), u64::from(GID), u64::from(std::process::id())]
+}
+
+fn read_words(file: &Fd) -> [u64; 3] {
+    let mut bytes = [0; 24];
+    assert_eq!(file.read(&mut bytes).unwrap(), 24);
+    std::array::from_fn(|i| u64::from_le_bytes(bytes[i * 8..i * 8 + 8].try_into().unwrap()))
+}
+
+#[test]
+fn open_dup_write_and_unlink_carry_the_kernels_word() {
+    session_as(UID, GID, &["echo"], |_| {
+        let file = open("/scheme/echo/x");
+        assert_eq!(words(&file, Verb::WhoOpened), me());
+        let below = file.openat("y", 0, 0).unwrap();
+        assert_eq!(words(&below, Verb::WhoOpened), me());
+        let derived = Fd::new(file.dup(b"derive").unwrap());
+        assert_eq!(words(&derived, Verb::WhoOpened), me());
+        let writes = open("/scheme/echo/who-writes");
+        writes.write(b"x").unwrap();
+        assert_eq!(read_words(&writes), me());
+        hosted::unlink("/scheme/echo/x", 0).unwrap();
+        assert_eq!(words(&file, Verb::WhoUnlinked), me());
+    });
+}
+
+#[test]
+fn in_a_call_the_clients_third_word_stands_where_a_scheme_looks_for_the_uid() {
+    session_as(UID, GID, &["echo"], |_| {
+        let file = open("/scheme/echo/x");
+        let who = Verb::WhoCalls as u64;
+        let pid = u64::from(std::process::id());
+        // Two words, and the unprivileged caller looks like root.
+        assert_eq!(words_with(&file, &[who, 0]), [0, 0, pid]);
+        // A third, and it is whoever it likes; only the pid is the kernel's.
+        assert_eq!(words_with(&file, &[who, 0, 99 << 32 | 42]), [42, 99, pid]);
+    });
+}
+
+#[test]
+fn in_a_std_fs_unlink_too_the_identity_is_the_clients_word() {
+    session_as(UID, GID, &["echo"], |_| {
+        let file = open("/scheme/echo/x");
+        let unlinkat = syscall::flag::StdFsCallKind::Unlinkat as u64;
+        let forged = 7 << 32 | 8;
+        libredox::call::call_wo(
+            file.raw(),
+            b"y",
+            syscall::CallFlags::STD_FS,
+            &[unlinkat, 0, forged],
+        )
+        .unwrap();
+        assert_eq!(words::<3>(&file, Verb::WhoUnlinked)[..2], [8, 7]);
+    });
+}
+
+#[test]
+fn identity_is_of_the_effective_ids_at_the_time() {
+    session(&["echo"], |_| {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: changing the effective user needs root");
+            return;
+        }
+        let file = open("/scheme/echo/x");
+        // SAFETY: takes no pointers.
+        assert_eq!(unsafe { libc::seteuid(UID) }, 0);
+        let derived = Fd::new(file.dup(b"derive").unwrap());
+        assert_eq!(words::<3>(&derived, Verb::WhoOpened)[0], u64::from(UID));
+    });
+}
+
+#[test]
+fn only_the_owner_of_the_root_may_create_schemes() {
+    session_as(UID, GID, &["echo"], |_| {
+        let error = Fd::open("/scheme/namespace/scheme-creation-cap", 0, 0).err();
+        assert_eq!(error.map(|error| error.errno()), Some(libredox::errno::EPERM));
+    });
+}
+
+#[test]
+fn regsrc_is_for_the_owner_alone() {
+    session_as(UID, GID, &["reg", "regsrc"], |_| {
+        open("/scheme/reg/x");
+        let error = Fd::open("/scheme/regsrc", 0, 0).err();
+        assert_eq!(error.map(|error| error.errno()), Some(libredox::errno::EACCES));
+    });
+}
