@@ -4,3 +4,4 @@
 pub mod client;
 pub mod echo;
 pub mod harness;
+pub mod puppet;

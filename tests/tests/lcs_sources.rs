@@ -1,0 +1,389 @@
+//! Sources that are slow, die, come back, or break the protocol; LCS and its clients as real processes.
+
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hosted as _;
+use lcs_abi::Guid;
+use lcs_abi::rsi::{Answer, FromSource, Refusal, Request, RequestHeader};
+use libredox::errno::{EACCES, EINVAL, EIO, ETIMEDOUT};
+use libreg::{Access, CreateKey, Key, Registry, SetValue, ValueType};
+use registry_tests::harness::{Process, Root, session_in};
+use registry_tests::puppet::{Decision, Puppet};
+
+fn lcs(root: &Root) -> Process {
+    root.daemon("lcs-scheme", &["--log", "debug"])
+}
+
+fn registry() -> Registry {
+    Registry::open().expect("the registry")
+}
+
+fn create(path: &str) -> Key {
+    registry()
+        .create_key(path, Access::KEY_ALL_ACCESS, &CreateKey::default())
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn set(key: &Key, name: &str, number: u32) -> Result<(), libreg::Error> {
+    let (dword, data) = (ValueType::Dword.code(), number.to_le_bytes());
+    key.set_value(name, dword, &data, &SetValue::default()).map(drop)
+}
+
+fn errno<T>(result: Result<T, libreg::Error>) -> Option<i32> {
+    result.err().expect("an error").errno()
+}
+
+fn good(_: RequestHeader, _: &Request) -> Decision {
+    Decision::Answer
+}
+
+/// LCS's shortest patience with a source, so that a test need not wait long.
+fn shortest_timeout() {
+    let settings = registry().open_key(r"Machine\System\Registry", Access::KEY_WRITE).unwrap();
+    set(&settings, "RequestTimeoutMs", 1000).unwrap();
+}
+
+#[test]
+fn a_client_reads_what_it_wrote_through_a_source() {
+    session_in(lcs, |_| {
+        let _machine = Puppet::in_service(&["Machine"]).serve(good);
+        let key = create(r"Machine\Fruit");
+        set(&key, "Apples", 3).unwrap();
+        assert_eq!(key.value("apples").unwrap().data, 3_u32.to_le_bytes());
+        let names: Vec<_> = key.values().map(|value| value.unwrap().name).collect();
+        assert_eq!(names, ["Apples"]);
+    });
+}
+
+#[test]
+fn a_source_that_answers_nothing_makes_only_its_own_callers_wait() {
+    session_in(lcs, |_| {
+        let _machine = Puppet::in_service(&["Machine"]).serve(good);
+        shortest_timeout();
+        let (asked, was_asked) = mpsc::channel();
+        let _stuck = Puppet::in_service(&["Stuck"]).serve(silent(asked));
+        let stuck = thread::spawn(|| {
+            let started = Instant::now();
+            let opened = registry().open_key(r"Stuck\Nothing", Access::KEY_READ);
+            (errno(opened), started.elapsed())
+        });
+        was_asked.recv().unwrap();
+        // The other hive answers while that caller waits.
+        let key = create(r"Machine\Meanwhile");
+        for number in 0..50 {
+            set(&key, "Number", number).unwrap();
+        }
+        assert!(!stuck.is_finished());
+        let (outcome, waited) = stuck.join().unwrap();
+        assert_eq!(outcome, Some(ETIMEDOUT));
+        assert!(waited >= Duration::from_secs(1), "{waited:?}");
+    });
+}
+
+/// Says nothing, and tells the test what it was asked.
+fn silent(asked: Sender<Request>) -> impl FnMut(RequestHeader, &Request) -> Decision {
+    move |_, request| {
+        // The test may have heard enough.
+        let _ = asked.send(request.clone());
+        Decision::Silence
+    }
+}
+
+#[test]
+fn two_thousand_waiting_threads_do_not_starve_a_third_client() {
+    session_in(lcs, |_| {
+        let _machine = Puppet::in_service(&["Machine"]).serve(good);
+        let (asked, was_asked) = mpsc::channel();
+        let stuck = Puppet::in_service(&["Stuck"]);
+        let connection = stuck.descriptor();
+        let stuck = stuck.serve(silent(asked));
+        let waiting: Vec<_> = (0..2)
+            .flat_map(|_| {
+                let client = Arc::new(registry());
+                (0..1000).map(move |_| {
+                    let client = Arc::clone(&client);
+                    thread::Builder::new()
+                        .stack_size(128 << 10)
+                        .spawn(move || {
+                            errno(client.open_key(r"Stuck\Nothing", Access::KEY_READ))
+                        })
+                        .expect("a thread")
+                })
+            })
+            .collect();
+        // As many as LCS sends at once are there, so all others wait or are about to.
+        for _ in 0..256 {
+            was_asked.recv().unwrap();
+        }
+        let key = create(r"Machine\Third");
+        for number in 0..200 {
+            set(&key, "Number", number).unwrap();
+            assert_eq!(key.value("Number").unwrap().data, number.to_le_bytes());
+        }
+        assert!(waiting.iter().all(|thread| !thread.is_finished()));
+        // The source goes: nobody hangs.
+        assert!(libredox::call::write(connection, b"no frame").is_err());
+        stuck.join().unwrap();
+        for thread in waiting {
+            assert_eq!(thread.join().unwrap(), Some(EIO));
+        }
+    });
+}
+
+#[test]
+fn a_source_that_comes_back_serves_the_same_handles() {
+    session_in(lcs, |_| {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let machine = Puppet::in_service(&["Machine"]).serve(move |_, request| {
+            match request {
+                Request::QueryValue { name, .. } if name == "stop" => {
+                    stop.send(()).unwrap();
+                    Decision::Stop
+                }
+                _ => Decision::Answer,
+            }
+        });
+        let key = create(r"Machine\Key");
+        set(&key, "Number", 7).unwrap();
+        assert_eq!(errno(key.value("stop")), Some(EIO));
+        stopped.recv().unwrap();
+        let hives = machine.join().unwrap();
+        assert_eq!(errno(key.value("Number")), Some(EIO));
+        assert_eq!(errno(set(&key, "Number", 8)), Some(EIO));
+
+        let mut machine = Puppet::connect_with(&["Machine"], hives);
+        machine.claim().unwrap();
+        machine.register().unwrap();
+        let _machine = machine.serve(good);
+        assert_eq!(key.value("Number").unwrap().data, 7_u32.to_le_bytes());
+        set(&key, "Number", 9).unwrap();
+        assert_eq!(key.value("Number").unwrap().data, 9_u32.to_le_bytes());
+    });
+}
+
+#[test]
+fn a_source_cannot_take_another_ones_hive_or_come_back_as_another() {
+    session_in(lcs, |_| {
+        let machine = Puppet::in_service(&["Machine", "Users"]);
+        let claim = |names: &[&str]| Puppet::connect(names).claim();
+        assert_eq!(claim(&["machine"]), Err(Refusal::AlreadyExists));
+        assert_eq!(claim(&["CurrentUser"]), Err(Refusal::Invalid));
+        assert_eq!(claim(&["a\\b"]), Err(Refusal::Invalid));
+        drop(machine);
+        assert_eq!(claim(&["Machine"]), Err(Refusal::AlreadyExists));
+        let mut other = Puppet::connect(&["Machine", "Users"]);
+        other.claim().unwrap();
+        assert_eq!(other.register(), Err(Refusal::Stale));
+    });
+}
+
+#[test]
+fn a_protocol_error_ends_the_connection_and_nothing_else() {
+    session_in(lcs, |_| {
+        let users = Puppet::in_service(&["Users"]).serve(good);
+        let unknown_id = |header: RequestHeader| {
+            let id = header.id + 1000;
+            Decision::Instead(vec![FromSource::Answer { id, result: Ok(Answer::Done) }])
+        };
+        let twice = |header: RequestHeader| {
+            let orphans = Answer::Entries { entries: vec![], keys: vec![], more: false };
+            let answer = FromSource::Answer { id: header.id, result: Ok(orphans) };
+            Decision::Instead(vec![answer.clone(), answer])
+        };
+        let wrong_kind = |header: RequestHeader| {
+            let answer = FromSource::Answer { id: header.id, result: Ok(Answer::Done) };
+            Decision::Instead(vec![answer])
+        };
+        let too_long = |_: RequestHeader| Decision::Bytes(vec![255; 64]);
+        let cut_off = |_: RequestHeader| Decision::Bytes(vec![9, 0, 0, 0, 1]);
+        let rubbish = |_: RequestHeader| Decision::Bytes(vec![3, 0, 0, 0, 99, 99, 99]);
+        let out_of_place = |_: RequestHeader| {
+            Decision::Instead(vec![FromSource::Register {
+                hives: vec![],
+                assigns_sequences: false,
+            }])
+        };
+        let errors: [(&str, fn(RequestHeader) -> Decision); 7] = [
+            ("unknown id", unknown_id),
+            ("answered twice", twice),
+            ("wrong kind", wrong_kind),
+            ("too long a frame", too_long),
+            ("part of a frame", cut_off),
+            ("rubbish", rubbish),
+            ("out of place", out_of_place),
+        ];
+        let healthy = create(r"Users\Healthy");
+        for (what, error) in errors {
+            let hive = what.replace(' ', "");
+            let puppet = Puppet::in_service(&[&hive]).serve(move |header, _| error(header));
+            let opened = registry().open_key(&format!(r"{hive}\x"), Access::KEY_READ);
+            let outcome = errno(opened);
+            assert!(matches!(outcome, Some(EIO | libredox::errno::ENOENT)), "{what}: {outcome:?}");
+            // Its thread ends because LCS tore the connection down, and the hive is out of service.
+            puppet.join().unwrap();
+            assert_eq!(
+                errno(registry().open_key(&hive, Access::KEY_READ)),
+                Some(EIO),
+                "{what}: the hive still answers"
+            );
+            set(&healthy, "Number", 1).unwrap();
+        }
+        drop(users);
+    });
+}
+
+#[test]
+fn a_late_success_has_its_effect() {
+    session_in(lcs, |_| {
+        let machine = Puppet::in_service(&["Machine"]).serve(good);
+        shortest_timeout();
+        let (release, released) = mpsc::channel::<()>();
+        let released = std::sync::Mutex::new(released);
+        let slow = Puppet::in_service(&["Slow"]).serve(move |_, request| {
+            if let Request::Apply { .. } = request {
+                released.lock().unwrap().recv().unwrap();
+            }
+            Decision::Answer
+        });
+        // The key's creation is a step too.
+        release.send(()).unwrap();
+        let key = create(r"Slow\Key");
+        let generation = || key.info().unwrap().details.unwrap().generation;
+        let before = generation();
+        assert_eq!(errno(set(&key, "Number", 5)), Some(ETIMEDOUT));
+        release.send(()).unwrap();
+        assert_eq!(key.value("Number").unwrap().data, 5_u32.to_le_bytes());
+        assert_eq!(generation(), before + 1);
+        let details = registry().status().unwrap().details.unwrap();
+        let late: u64 = details.sources.iter().map(|source| source.late_answers).sum();
+        assert_eq!(late, 1);
+        drop((machine, slow));
+    });
+}
+
+#[test]
+fn ordinary_users_can_be_no_source_and_open_no_key() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: becoming another user needs root");
+        return;
+    }
+    session_in(lcs, |_| {
+        let _machine = Puppet::in_service(&["Machine"]).serve(good);
+        let key = create(r"Machine\Key");
+        // Threads have identities of their own on Linux, and the kernel's word is about the thread.
+        rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(1000)).unwrap();
+        let opened = registry().open_key(r"Machine\Key", Access::KEY_READ);
+        assert_eq!(errno(opened), Some(EACCES));
+        assert_eq!(errno(registry().open_key(r"No\Such", Access::KEY_READ)), Some(EACCES));
+        assert!(Puppet::open().is_err());
+        assert!(registry().status().unwrap().details.is_none());
+        // A handle is a capability: what SYSTEM opened goes on working.
+        set(&key, "Number", 1).unwrap();
+    });
+}
+
+#[test]
+fn words_of_the_client_in_a_call_are_no_identity() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: becoming another user needs root");
+        return;
+    }
+    session_in(lcs, |_| {
+        let _machine = Puppet::in_service(&["Machine"]).serve(good);
+        rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(1000)).unwrap();
+        let root = libredox::Fd::open("/scheme/reg", libredox::flag::O_CLOEXEC, 0).unwrap();
+        let mut payload = [0; 4096];
+        // The third word stands where a caller's uid and gid would: root's.
+        let words = [lcs_abi::call::Op::Status as u64, lcs_abi::ABI_VERSION, 0];
+        let length = root.call_rw(&mut payload, syscall::CallFlags::empty(), &words).unwrap();
+        let status: lcs_abi::call::StatusAnswer = lcs_abi::decode(&payload[..length]).unwrap();
+        assert!(status.details.is_none());
+    });
+}
+
+#[test]
+fn requests_that_no_well_behaved_client_makes_are_answered() {
+    session_in(lcs, |_| {
+        let _machine = Puppet::in_service(&["Machine"]).serve(good);
+        let root = libredox::Fd::open("/scheme/reg", libredox::flag::O_CLOEXEC, 0).unwrap();
+        let opcodes = 0..=40;
+        for opcode in opcodes.filter(|opcode| !matches!(opcode, 3 | 4 | 11 | 12 | 21 | 24 | 25 | 27 | 29 | 31 | 34)) {
+            for length in [0, 1, 7, 63, 64, 200] {
+                let mut payload = vec![0xFF; length];
+                let answer = hosted::raw_request(root.raw(), opcode, [0, 0, 0], &mut payload);
+                assert!(answer.is_err(), "opcode {opcode} with {length} bytes: {answer:?}");
+            }
+        }
+        let mut payload = [0xFF; 200];
+        for op in 0..=30 {
+            for version in [0, 1, 2] {
+                // Whatever comes of it, it comes.
+                let _ = root.call_rw(&mut payload, syscall::CallFlags::empty(), &[op, version]);
+                payload = [0xFF; 200];
+            }
+        }
+        for length in 0..64 {
+            let result = root.dup(&vec![0xFF; length]);
+            assert!(length == 0 || result == Err(libredox::error::Error::new(EINVAL)));
+        }
+        let key = create(r"Machine\StillThere");
+        set(&key, "Number", 1).unwrap();
+    });
+}
+
+#[test]
+fn the_death_of_lcs_is_an_error_for_its_clients_and_its_name_can_be_taken() {
+    session_in(
+        |root| {
+            let mut first = lcs(root);
+            first.kill();
+            // The dead one's names are still there; its successor takes them.
+            let mut second = lcs(root);
+            let mut third = root.command("lcs-scheme");
+            let mut third = Process::spawn(&mut third);
+            let status = third.wait(registry_tests::harness::PATIENCE).expect("a third LCS ends");
+            assert!(!status.success());
+            assert!(second.wait(Duration::ZERO).is_none());
+            second
+        },
+        |session| {
+            let (asked, was_asked) = mpsc::channel();
+            let _stuck = Puppet::in_service(&["Stuck"]).serve(silent(asked));
+            let barrier = Arc::new(Barrier::new(2));
+            let waiting = {
+                let barrier = Arc::clone(&barrier);
+                thread::spawn(move || {
+                    let registry = registry();
+                    barrier.wait();
+                    errno(registry.open_key(r"Stuck\Nothing", Access::KEY_READ))
+                })
+            };
+            barrier.wait();
+            was_asked.recv().unwrap();
+            let lcs = rustix::process::Pid::from_raw(session.daemon as i32).unwrap();
+            rustix::process::kill_process(lcs, rustix::process::Signal::KILL).unwrap();
+            let error = waiting.join().unwrap();
+            assert!(
+                matches!(error, Some(EIO | libredox::errno::ENODEV)),
+                "a caller in mid-call got {error:?}"
+            );
+            assert_eq!(errno(Registry::open().map(drop)), Some(libredox::errno::ENODEV));
+        },
+    );
+}
+
+#[test]
+fn guids_of_new_keys_are_version_4_and_never_the_same() {
+    session_in(lcs, |_| {
+        let _machine = Puppet::in_service(&["Machine"]).serve(good);
+        let guid = |name: &str| create(&format!(r"Machine\{name}")).info().unwrap().details;
+        let guids: Vec<Guid> = (0..20).map(|n| guid(&n.to_string()).unwrap().guid).collect();
+        for (index, guid) in guids.iter().enumerate() {
+            assert_eq!((guid.0[6] >> 4, guid.0[8] >> 6), (4, 2));
+            assert!(!guids[..index].contains(guid));
+        }
+    });
+}
