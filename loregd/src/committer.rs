@@ -125,3 +125,43 @@ pub(crate) fn answer_frame(
     log::error!("the answer to request {id} has {} bytes: too large", answer.len());
     frame(&FromSource::Answer { id, result: Err(SourceError::TooLarge) })
 }
+
+#[cfg(test)]
+mod tests {
+    use event::{EventFlags, EventQueue};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_while_committing_is_told() {
+        let outbox = Arc::new(Outbox::new().unwrap());
+        let events = EventQueue::<usize>::new().unwrap();
+        events.subscribe(outbox.descriptor(), 0, EventFlags::READ).unwrap();
+        let mourner = Mourner { hive: "Machine".to_owned(), outbox: Arc::clone(&outbox) };
+        let thread = thread::spawn(move || {
+            let _mourner = mourner;
+            panic!("as a damaged database can make redb do");
+        });
+        events.next_event().unwrap();
+        assert!(matches!(outbox.take(), Err(Error::WriterDied(_))));
+        assert!(thread.join().is_err());
+    }
+
+    #[test]
+    fn a_group_ends_at_its_limits() {
+        let (sender, receiver) = mpsc::channel();
+        let job = |size| {
+            Message::Job(Job { id: 0, request: Request::Outcome { first_sequence: 1 }, size })
+        };
+        for _ in 0..GROUP_REQUESTS + 5 {
+            sender.send(job(1)).unwrap();
+        }
+        assert_eq!(gather(Message::Reopen, &receiver).len(), GROUP_REQUESTS);
+        assert_eq!(gather(Message::Reopen, &receiver).len(), 5);
+        for size in [GROUP_BYTES / 2, GROUP_BYTES, 1] {
+            sender.send(job(size)).unwrap();
+        }
+        assert_eq!(gather(Message::Reopen, &receiver).len(), 2);
+        assert_eq!(gather(job(1), &receiver).len(), 2);
+    }
+}

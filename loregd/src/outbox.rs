@@ -73,3 +73,32 @@ impl Outbox {
         work(&mut self.contents.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use event::{EventFlags, EventQueue};
+
+    use super::*;
+
+    #[test]
+    fn many_pushes_make_one_wake_up_and_each_later_one_another() {
+        let outbox = Outbox::new().unwrap();
+        let events = EventQueue::<usize>::new().unwrap();
+        events.subscribe(outbox.descriptor(), 0, EventFlags::READ).unwrap();
+        for round in 0..3 {
+            outbox.push(vec![vec![round]]);
+            outbox.push(vec![vec![round], vec![round]]);
+            events.next_event().unwrap();
+            assert_eq!(outbox.take().unwrap(), vec![vec![round]; 3]);
+            assert!(outbox.take().unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn the_death_of_a_hives_thread_is_heard_of() {
+        let outbox = Outbox::new().unwrap();
+        outbox.push(vec![vec![1]]);
+        outbox.died("Machine");
+        assert!(matches!(outbox.take(), Err(Error::WriterDied(hive)) if hive == "Machine"));
+    }
+}

@@ -64,7 +64,7 @@ impl<'a> Working<'a> {
         Working { store, memory, memory_before, store_before: Vec::new() }
     }
 
-    /// What was changed so far stays, whatever the next step does. Returns whether there was anything.
+    /// What was changed so far stays, whatever the next step does.
     pub(super) fn keep_step(&mut self) {
         self.memory_before = self.memory.clone();
         self.store_before.clear();
