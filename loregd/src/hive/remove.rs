@@ -24,8 +24,7 @@ impl Step<'_, '_> {
         Ok(())
     }
 
-    /// Removes an orphan and what belongs to it. Returns the keys that entries under it named; those that
-    /// have no other are orphans now.
+    /// Removes an orphan and what belongs to it. Keys that only entries under it named are orphans then.
     ///
     /// # Errors
     /// `Invalid` if the key is the root or an entry names it. One that is not there is no error.
