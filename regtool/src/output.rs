@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Row, Table};
+use libreg::NamedValue;
 use libreg::data::{Data, interpret, type_name};
 use serde_json::{Map, Value as Json, json};
 
@@ -107,6 +108,13 @@ pub fn data_line(value_type: u32, data: &[u8], limit: usize) -> String {
     }
 }
 
+/// A value with its name as JSON: `name`, and what [`value_json`] says.
+pub fn named_value_json(value: &NamedValue) -> Json {
+    let mut json = value_json(value.value_type, &value.data, &value.layer, value.sequence);
+    json.insert("name".to_owned(), json!(value.name));
+    json.into()
+}
+
 /// A value as JSON: `type`, `data`, `layer`, `sequence`. Text is a string, a list an array of strings,
 /// a number a number, bytes a string of hexadecimal digits. Data that is not what its type says is
 /// `{"hex": "…"}`.
@@ -139,8 +147,11 @@ pub fn table(header: &[&str]) -> Table {
     table
 }
 
-/// A table's text; nothing stands at the ends of its lines.
-pub fn table_text(table: &Table) -> String {
+/// A table's text, two blanks between columns and nothing at the ends of its lines.
+pub fn table_text(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 

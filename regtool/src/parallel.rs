@@ -4,12 +4,18 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many requests are in flight. LCS takes 256 per source by default; that many threads would mostly
-/// wait for each other here.
-const WORKERS: usize = 96;
+/// How many changes are in flight: a source makes those durable together that wait together.
+pub const WRITERS: usize = 96;
+/// How many reads are in flight: enough to keep the registry busy.
+pub const READERS: usize = 16;
 
-/// Does `work` for every item, in no particular order, until one breaks. Returns whether all was done.
-pub fn for_each<T: Sync>(items: &[T], work: impl Fn(&T) -> ControlFlow<()> + Sync) -> bool {
+/// Does `work` for every item, in no particular order, with so many threads, until one breaks. Returns
+/// whether all was done.
+pub fn for_each<T: Sync>(
+    threads: usize,
+    items: &[T],
+    work: impl Fn(&T) -> ControlFlow<()> + Sync,
+) -> bool {
     let next = AtomicUsize::new(0);
     let stopped = AtomicBool::new(false);
     let worker = || {
@@ -23,7 +29,7 @@ pub fn for_each<T: Sync>(items: &[T], work: impl Fn(&T) -> ControlFlow<()> + Syn
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..WORKERS.min(items.len()) {
+        for _ in 1..threads.min(items.len()) {
             scope.spawn(worker);
         }
         worker();
@@ -55,7 +61,7 @@ mod tests {
     fn every_item_gets_its_work_once() {
         let items: Vec<usize> = (0..1000).collect();
         let done = Mutex::new(HashSet::new());
-        let complete = for_each(&items, |item| {
+        let complete = for_each(8, &items, |item| {
             assert!(done.lock().unwrap().insert(*item));
             ControlFlow::Continue(())
         });
@@ -67,11 +73,11 @@ mod tests {
     fn a_break_stops_all() {
         let items = vec![(); 100_000];
         let count = AtomicUsize::new(0);
-        let complete = for_each(&items, |()| {
+        let complete = for_each(8, &items, |()| {
             count.fetch_add(1, Ordering::Relaxed);
             ControlFlow::Break(())
         });
         assert!(!complete);
-        assert!(count.into_inner() <= WORKERS);
+        assert!(count.into_inner() <= 8);
     }
 }

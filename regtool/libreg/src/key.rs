@@ -57,6 +57,24 @@ impl Key {
         &self.path
     }
 
+    /// Opens a key below this one; `path` begins here. Links are followed.
+    pub fn open_key(&self, path: &str, access: Access) -> Result<Key, Error> {
+        self.open_with(path, access, 0)
+    }
+
+    /// Opens a key below this one; `path` begins here. If it is a link, then the link and not its target.
+    pub fn open_link(&self, path: &str, access: Access) -> Result<Key, Error> {
+        self.open_with(path, access, abi::OPEN_LINK)
+    }
+
+    /// Creates a key below this one, or opens it if it is there; `path` begins here. The rights of this
+    /// handle play no part, unless it is restricted.
+    pub fn create_key(&self, path: &str, access: Access, how: &CreateKey) -> Result<Key, Error> {
+        self.derive(path, &how.derive(path, access), || Attempt::CreateKey {
+            layer: how.layer.map(str::to_owned),
+        })
+    }
+
     /// What the key is: name, identity, times, counts; all but `created` and `access` need READ_CONTROL.
     pub fn info(&self) -> Result<KeyInfo, Error> {
         self.call(Op::KeyInfo, &(), call::ANSWER, || Attempt::KeyInfo)
@@ -120,6 +138,24 @@ impl Key {
         let layer = layer.map(str::to_owned);
         let request = abi::LayerOnly { layer: layer.clone() };
         self.call(Op::DeleteKey, &request, 0, || Attempt::DeleteKey { layer })
+    }
+
+    fn open_with(&self, path: &str, access: Access, flags: u32) -> Result<Key, Error> {
+        let derive = Derive::OpenKey { path: path.to_owned(), access: access.bits(), flags };
+        self.derive(path, &derive, || Attempt::OpenKey)
+    }
+
+    fn derive(
+        &self,
+        path: &str,
+        derive: &Derive,
+        attempt: impl FnOnce() -> Attempt,
+    ) -> Result<Key, Error> {
+        let path = format!("{}\\{path}", self.path);
+        match call::derive(&self.handle, derive) {
+            Ok(handle) => Ok(Key { handle, path }),
+            Err(cause) => Err(failed(&path, attempt(), cause)),
+        }
     }
 
     fn call<Q: Serialize, A: DeserializeOwned>(

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use libreg::{Access, Error, Registry};
 
 use super::Session;
-use super::walk::{Descend, walk};
+use super::walk::{Descend, Read, walk};
 use crate::cli::Delete;
 use crate::exit::Failure;
 use crate::parallel;
@@ -35,7 +35,7 @@ pub(super) fn delete_tree(
         return Ok(link.delete(layer)?);
     }
     let mut levels: Vec<Vec<String>> = Vec::new();
-    walk(registry, std::slice::from_ref(path), &mut |node, _, _| {
+    walk(registry, std::slice::from_ref(path), Read::Keys, &mut |node, _| {
         let depth = node.last.len();
         if levels.len() <= depth {
             levels.push(Vec::new());
@@ -45,13 +45,15 @@ pub(super) fn delete_tree(
     })?;
     for level in levels.iter().rev() {
         let failure = Mutex::new(None);
-        parallel::for_each(level, |key| match delete_key(registry, key, layer) {
-            Ok(()) => ControlFlow::Continue(()),
-            // Somebody else was quicker; the start is another matter.
-            Err(error) if *key != start && error.is_not_found() => ControlFlow::Continue(()),
-            Err(error) => {
-                parallel::keep_first(&failure, error);
-                ControlFlow::Break(())
+        parallel::for_each(parallel::WRITERS, level, |key| {
+            match delete_key(registry, key, layer) {
+                Ok(()) => ControlFlow::Continue(()),
+                // Somebody else was quicker; the start is another matter.
+                Err(error) if *key != start && error.is_not_found() => ControlFlow::Continue(()),
+                Err(error) => {
+                    parallel::keep_first(&failure, error);
+                    ControlFlow::Break(())
+                }
             }
         });
         if let Some(error) = parallel::into_inner(failure) {

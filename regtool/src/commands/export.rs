@@ -5,15 +5,15 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path as FilePath;
 
-use libreg::{Key, Registry};
+use libreg::Registry;
 use serde_json::json;
 
 use super::Session;
-use super::tree::values_json;
-use super::walk::{Descend, Node, link_target, walk};
+use super::walk::{Content, Descend, Node, Read, walk};
 use crate::cli::{Export, Format};
 use crate::exit::{Code, Failure, complain};
 use crate::formats::reg;
+use crate::output;
 use crate::path::{Path, root_of_hive};
 
 pub fn export(session: &mut Session, options: &Export) -> Result<(), Failure> {
@@ -79,7 +79,9 @@ fn write_reg(
         inexact: BTreeMap::new(),
         left_out: 0,
     };
-    walk(registry, std::slice::from_ref(path), &mut |node, key, _| export.key(node, key))?;
+    walk(registry, std::slice::from_ref(path), Read::KeysAndValues, &mut |node, content| {
+        export.key(node, content)
+    })?;
     export.writer.finish().map_err(|error| target.failed(error))?;
     for (what, (count, example)) in &export.inexact {
         complain(&format_args!("{example}: {what} ({count} in all)"));
@@ -100,10 +102,10 @@ struct RegExport<'a, W> {
 }
 
 impl<W: Write> RegExport<'_, W> {
-    fn key(&mut self, node: &Node, key: &Key) -> Result<Descend, Failure> {
+    fn key(&mut self, node: &Node, content: &Content) -> Result<Descend, Failure> {
         let path = node.path.to_string();
         if node.link {
-            let target = link_target(key)?.unwrap_or_default();
+            let target = content.link_target();
             self.note("a link, which .reg cannot hold; it is a comment", &path);
             self.comment(&format!("{path} is a link to {target}"))?;
             return Ok(Descend::Past);
@@ -123,9 +125,8 @@ impl<W: Write> RegExport<'_, W> {
             self.note("a volatile key, which .reg cannot tell; it is a comment", &path);
             self.comment("The key is volatile.")?;
         }
-        for value in key.values() {
-            let value = value?;
-            let data = reg::Value { value_type: value.value_type, data: value.data };
+        for value in &content.values {
+            let data = reg::Value { value_type: value.value_type, data: value.data.clone() };
             let inexact =
                 self.writer.value(&value.name, &data).map_err(|error| self.target.failed(error))?;
             if let Some(inexact) = inexact {
@@ -152,14 +153,14 @@ fn write_json(
     target: &Target,
 ) -> Result<(), Failure> {
     let mut separator = "[\n";
-    walk(registry, std::slice::from_ref(path), &mut |node, key, _| {
+    walk(registry, std::slice::from_ref(path), Read::KeysAndValues, &mut |node, content| {
         let mut json = json!({
             "path": node.path.to_string(),
             "volatile": node.volatile,
-            "values": values_json(key)?,
+            "values": content.values.iter().map(output::named_value_json).collect::<Vec<_>>(),
         });
         if node.link {
-            json["link"] = json!(link_target(key)?);
+            json["link"] = json!(content.link_target());
         }
         write!(out, "{separator}{json}").map_err(|error| target.failed(error))?;
         separator = ",\n";

@@ -6,7 +6,7 @@ use serde_json::json;
 use wildmatch::WildMatch;
 
 use super::Session;
-use super::walk::{Descend, walk};
+use super::walk::{Descend, Read, walk};
 use crate::cli::Find;
 use crate::exit::Failure;
 use crate::output::{self, Out};
@@ -23,7 +23,7 @@ pub fn find(session: &mut Session, options: &Find) -> Result<(), Failure> {
     let mut out = Out::stdout();
     let mut found = Vec::new();
     let mut any = false;
-    let outcome = walk(registry, &starts, &mut |node, key, _| {
+    let outcome = walk(registry, &starts, Read::KeysAndValues, &mut |node, content| {
         let path = node.path.to_string();
         // What the search starts at was named by the one who searches.
         let below = !node.last.is_empty();
@@ -35,19 +35,16 @@ pub fn find(session: &mut Session, options: &Find) -> Result<(), Failure> {
                 out.line(output::one_line(&path))?;
             }
         }
-        for value in key.values() {
-            let value = value?;
+        for value in &content.values {
             let data = interpret(value.value_type, &value.data).to_string();
             if !(pattern.matches(&value.name) || pattern.matches(&data)) {
                 continue;
             }
             any = true;
             if options.output.json {
-                let mut json =
-                    output::value_json(value.value_type, &value.data, &value.layer, value.sequence);
-                json.insert("path".to_owned(), json!(path));
-                json.insert("name".to_owned(), json!(value.name));
-                found.push(json.into());
+                let mut json = output::named_value_json(value);
+                json["path"] = json!(path);
+                found.push(json);
             } else {
                 let name = output::value_name(&value.name);
                 let data = output::data_line(value.value_type, &value.data, out.data_limit());

@@ -39,7 +39,7 @@ fn hives(session: &mut Session, as_json: bool) -> Result<(), Failure> {
             ]));
         }
         table.add_row(Row::from(vec![CURRENT_USER, "alias", ""]));
-        out.text(&output::table_text(&table))?;
+        out.text(&output::table_text(table))?;
     }
     out.finish()
 }
@@ -71,15 +71,7 @@ fn key(session: &mut Session, path: &Path, as_json: bool) -> Result<(), Failure>
                 })
             })
             .collect();
-        let values: Vec<_> = values
-            .iter()
-            .map(|value| {
-                let mut json =
-                    output::value_json(value.value_type, &value.data, &value.layer, value.sequence);
-                json.insert("name".to_owned(), json!(value.name));
-                json
-            })
-            .collect();
+        let values: Vec<_> = values.iter().map(output::named_value_json).collect();
         out.json(&json!({ "subkeys": subkeys, "values": values }))?;
     } else if !(subkeys.is_empty() && values.is_empty()) {
         let mut table = output::table(&["NAME", "TYPE", "DATA"]);
@@ -94,7 +86,7 @@ fn key(session: &mut Session, path: &Path, as_json: bool) -> Result<(), Failure>
                 output::data_line(value.value_type, &value.data, out.data_limit()),
             ]));
         }
-        out.text(&output::table_text(&table))?;
+        out.text(&output::table_text(table))?;
     }
     out.finish()
 }

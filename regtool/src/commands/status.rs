@@ -26,7 +26,7 @@ pub fn status(session: &mut Session, options: &Status) -> Result<(), Failure> {
                 hive.scope.map(|scope| scope.to_string()).unwrap_or_default(),
             ]));
         }
-        out.line(format_args!("\n{}", output::table_text(&table).trim_end()))?;
+        out.line(format_args!("\n{}", output::table_text(table).trim_end()))?;
         if let Some(details) = &status.details {
             print_details(&mut out, details)?;
         }
@@ -48,7 +48,7 @@ fn print_details(out: &mut Out, details: &StatusDetails) -> Result<(), Failure> 
             source.late_answers.to_string(),
         ]));
     }
-    out.line(format_args!("\n{}", output::table_text(&sources).trim_end()))?;
+    out.line(format_args!("\n{}", output::table_text(sources).trim_end()))?;
     let mut layers = output::table(&["LAYER", "PRECEDENCE", "ENABLED"]);
     for layer in &details.layers {
         layers.add_row(Row::from(vec![
@@ -57,7 +57,7 @@ fn print_details(out: &mut Out, details: &StatusDetails) -> Result<(), Failure> 
             if layer.enabled { "yes" } else { "no" }.to_owned(),
         ]));
     }
-    out.line(format_args!("\n{}", output::table_text(&layers).trim_end()))?;
+    out.line(format_args!("\n{}", output::table_text(layers).trim_end()))?;
     for setting in &details.rejected_settings {
         let (name, reason) = (output::one_line(&setting.name), output::one_line(&setting.reason));
         out.line(format_args!("\nSetting {name} is not in force: {reason}"))?;

@@ -1,10 +1,9 @@
 //! `tree`.
 
-use libreg::{Key, Subkey};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::Session;
-use super::walk::{Descend, Node, link_target, walk};
+use super::walk::{Content, Descend, Node, Read, walk};
 use crate::cli::Tree;
 use crate::exit::Failure;
 use crate::output::{self, Out};
@@ -19,11 +18,12 @@ pub fn tree(session: &mut Session, options: &Tree) -> Result<(), Failure> {
     let registry = session.registry()?;
     let mut out = Out::stdout();
     let mut keys = Vec::new();
-    let outcome = walk(registry, &starts, &mut |node, key, subkeys| {
+    let read = if options.values { Read::KeysAndValues } else { Read::Keys };
+    let outcome = walk(registry, &starts, read, &mut |node, content| {
         if options.output.json {
-            keys.push(node_json(options, node, key)?);
+            keys.push(node_json(options, node, content));
         } else {
-            print(&mut out, options, node, key, subkeys)?;
+            print(&mut out, options, node, content)?;
         }
         let deep_enough = options.depth.is_some_and(|depth| node.last.len() >= depth);
         Ok(if deep_enough { Descend::Past } else { Descend::Into })
@@ -35,38 +35,19 @@ pub fn tree(session: &mut Session, options: &Tree) -> Result<(), Failure> {
     outcome
 }
 
-fn node_json(options: &Tree, node: &Node, key: &Key) -> Result<serde_json::Value, Failure> {
+fn node_json(options: &Tree, node: &Node, content: &Content) -> Json {
     let mut json = json!({
         "path": node.path.to_string(),
         "link": node.link,
         "volatile": node.volatile,
     });
     if options.values {
-        json["values"] = values_json(key)?.into();
+        json["values"] = content.values.iter().map(output::named_value_json).collect();
     }
-    Ok(json)
+    json
 }
 
-/// The values of a key, as `export` and `tree` print them.
-pub(super) fn values_json(key: &Key) -> Result<Vec<serde_json::Value>, Failure> {
-    key.values()
-        .map(|value| {
-            let value = value?;
-            let mut json =
-                output::value_json(value.value_type, &value.data, &value.layer, value.sequence);
-            json.insert("name".to_owned(), json!(value.name));
-            Ok(json.into())
-        })
-        .collect()
-}
-
-fn print(
-    out: &mut Out,
-    options: &Tree,
-    node: &Node,
-    key: &Key,
-    subkeys: &[Subkey],
-) -> Result<(), Failure> {
+fn print(out: &mut Out, options: &Tree, node: &Node, content: &Content) -> Result<(), Failure> {
     let name = match (node.path.names().last(), node.last.is_empty()) {
         (Some(name), false) => output::one_line(name).into_owned(),
         _ => output::one_line(&node.path.to_string()).into_owned(),
@@ -74,8 +55,7 @@ fn print(
     let mut line = branch(&node.last);
     line.push_str(&name);
     if node.link {
-        let target = link_target(key)?.unwrap_or_default();
-        line.push_str(&format!(" -> {}", output::one_line(&target)));
+        line.push_str(&format!(" -> {}", output::one_line(&content.link_target())));
     }
     if node.volatile {
         line.push_str("  (volatile)");
@@ -83,9 +63,9 @@ fn print(
     out.line(line)?;
     if options.values {
         let below = options.depth.is_none_or(|depth| node.last.len() < depth);
-        let indent = stem(&node.last) + if below && !subkeys.is_empty() { "│ " } else { "  " };
-        for value in key.values() {
-            let value = value?;
+        let indent =
+            stem(&node.last) + if below && !content.subkeys.is_empty() { "│ " } else { "  " };
+        for value in &content.values {
             let name = output::value_name(&value.name);
             let data = output::data_line(value.value_type, &value.data, out.data_limit());
             out.line(format_args!("{indent}{name} = {data}"))?;

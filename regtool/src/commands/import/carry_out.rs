@@ -45,6 +45,14 @@ pub struct Failed {
     pub code: Code,
 }
 
+impl More<'_> {
+    fn chunks(key: &PlannedKey) -> impl Iterator<Item = More<'_>> {
+        let count = key.entries.len();
+        let starts = (CHUNK..count).step_by(CHUNK);
+        starts.map(move |start| More { key, entries: start..(start + CHUNK).min(count) })
+    }
+}
+
 /// An import on its way.
 pub struct Import<'a> {
     registry: &'a Registry,
@@ -57,6 +65,10 @@ pub struct Import<'a> {
     failed: Mutex<Vec<Failed>>,
     lost: AtomicBool,
 }
+
+/// How many keys of one parent one worker makes one after the other. The parent is looked up once for
+/// them.
+const FAMILY: usize = 16;
 
 /// Values of a key beyond its first chunk.
 struct More<'a> {
@@ -127,30 +139,21 @@ impl<'a> Import<'a> {
     }
 
     fn write(&self, levels: &[Vec<PlannedKey>]) -> ControlFlow<()> {
-        let mut above: Vec<AtomicBool> = Vec::new();
+        let mut above = Level { keys: &[], usable: Vec::new() };
         let more = Mutex::new(Vec::new());
-        for (depth, keys) in levels.iter().enumerate() {
-            let usable: Vec<_> = keys.iter().map(|_| AtomicBool::new(false)).collect();
-            let numbers: Vec<usize> = (0..keys.len()).collect();
-            let complete = parallel::for_each(&numbers, |number| {
-                let key = &keys[*number];
-                let parent_usable = depth == 0
-                    || above.get(key.parent).is_some_and(|parent| parent.load(Ordering::Relaxed));
-                if !parent_usable {
-                    // The parent's failure has been told, and says enough.
-                    self.progress.inc(1 + key.entries.len() as u64);
-                    return ControlFlow::Continue(());
-                }
-                let made = self.key(depth, key, &more);
-                usable[*number].store(made == Made::Usable, Ordering::Relaxed);
-                if made == Made::Lost { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        for keys in levels {
+            let level =
+                Level { keys, usable: keys.iter().map(|_| AtomicBool::new(false)).collect() };
+            let complete = parallel::for_each(parallel::WRITERS, &level.families(), |family| {
+                self.family(&above, &level, family.clone(), &more)
             });
             if !complete {
                 return ControlFlow::Break(());
             }
-            above = usable;
+            above = level;
         }
-        let complete = parallel::for_each(&parallel::into_inner(more), |more: &More| {
+        let more = parallel::into_inner(more);
+        let complete = parallel::for_each(parallel::WRITERS, &more, |more: &More| {
             match self.registry.open_key(&more.key.path, Access::SET_VALUE) {
                 Ok(handle) => self.entries(&handle, &more.key.entries[more.entries.clone()]),
                 Err(error) => self.registry_failed(more.key.line, &error),
@@ -159,44 +162,63 @@ impl<'a> Import<'a> {
         if complete { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
-    fn key<'plan>(
+    /// Makes some keys of one parent.
+    fn family<'plan>(
         &self,
-        depth: usize,
-        key: &'plan PlannedKey,
+        above: &Level<'plan>,
+        level: &Level<'plan>,
+        family: Range<usize>,
         more: &Mutex<Vec<More<'plan>>>,
-    ) -> Made {
+    ) -> ControlFlow<()> {
+        let keys = &level.keys[family.clone()];
+        let place = match keys.first().and_then(|key| above.keys.get(key.parent)) {
+            // A hive is made by its source, and is there or not.
+            None => Place::Hives,
+            Some(parent) if keys.iter().all(|key| above.is_usable(key.parent)) => {
+                match self.registry.open_key(&parent.path, Access::MAXIMUM_ALLOWED) {
+                    Ok(parent) => Place::Below(parent),
+                    Err(error) => return self.registry_failed(parent.line, &error),
+                }
+            }
+            Some(_) => {
+                // The parent's failure has been told, and says enough.
+                let steps = keys.iter().map(|key| 1 + key.entries.len()).sum::<usize>();
+                self.progress.inc(steps as u64);
+                return ControlFlow::Continue(());
+            }
+        };
+        for (key, usable) in keys.iter().zip(&level.usable[family]) {
+            match self.key(&place, key) {
+                Ok(handle) => {
+                    usable.store(true, Ordering::Relaxed);
+                    let (first, rest) = key.entries.split_at(key.entries.len().min(CHUNK));
+                    if !rest.is_empty() {
+                        lock(more).extend(More::chunks(key));
+                    }
+                    self.entries(&handle, first)?;
+                }
+                Err(error) => self.registry_failed(key.line, &error)?,
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn key(&self, place: &Place, key: &PlannedKey) -> Result<Key, Error> {
         // Only what the file changes is asked for: a key that is merely passed may be read-only.
         let access =
             if key.entries.is_empty() { Access::MAXIMUM_ALLOWED } else { Access::SET_VALUE };
-        // A hive is made by its source, and is there or not.
-        let handle = if depth == 0 {
-            self.registry.open_key(&key.path, access)
-        } else {
-            let how = CreateKey { layer: self.layer, volatile: false };
-            self.registry.create_key(&key.path, access, &how)
+        let handle = match place {
+            Place::Hives => self.registry.open_key(&key.path, access),
+            Place::Below(parent) => {
+                let how = CreateKey { layer: self.layer, volatile: false };
+                parent.create_key(key.name(), access, &how)
+            }
         };
         self.progress.inc(1);
-        match handle {
-            Ok(handle) => {
-                self.keys.fetch_add(1, Ordering::Relaxed);
-                let (first, rest) = key.entries.split_at(key.entries.len().min(CHUNK));
-                if !rest.is_empty() {
-                    let chunks = (CHUNK..key.entries.len()).step_by(CHUNK);
-                    lock(more).extend(chunks.map(|start| More {
-                        key,
-                        entries: start..(start + CHUNK).min(key.entries.len()),
-                    }));
-                }
-                if self.entries(&handle, first).is_break() { Made::Lost } else { Made::Usable }
-            }
-            Err(error) => {
-                if self.registry_failed(key.line, &error).is_break() {
-                    Made::Lost
-                } else {
-                    Made::Unusable
-                }
-            }
+        if handle.is_ok() {
+            self.keys.fetch_add(1, Ordering::Relaxed);
         }
+        handle
     }
 
     fn entries(&self, key: &Key, entries: &[Entry]) -> ControlFlow<()> {
@@ -234,13 +256,35 @@ impl<'a> Import<'a> {
     }
 }
 
-/// What came of a key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Made {
-    /// It is there.
-    Usable,
-    /// It is not; what is below it need not be tried.
-    Unusable,
-    /// Nothing more need be tried at all.
-    Lost,
+/// Where keys are made.
+enum Place {
+    /// Nowhere: hives are only opened.
+    Hives,
+    /// Below this one.
+    Below(Key),
+}
+
+/// The keys of a level, and which of them are there.
+struct Level<'a> {
+    keys: &'a [PlannedKey],
+    usable: Vec<AtomicBool>,
+}
+
+impl Level<'_> {
+    fn is_usable(&self, index: usize) -> bool {
+        self.usable.get(index).is_some_and(|usable| usable.load(Ordering::Relaxed))
+    }
+
+    /// Splits the keys into neighbours of one parent.
+    fn families(&self) -> Vec<Range<usize>> {
+        let mut start = 0;
+        let mut families = Vec::new();
+        for siblings in self.keys.chunk_by(|one, next| one.parent == next.parent) {
+            for family in siblings.chunks(FAMILY) {
+                families.push(start..start + family.len());
+                start += family.len();
+            }
+        }
+        families
+    }
 }

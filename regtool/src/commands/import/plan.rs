@@ -46,6 +46,13 @@ pub struct PlannedKey {
     pub entries: Vec<Entry>,
 }
 
+impl PlannedKey {
+    /// Its own name.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('\\').next().unwrap_or_default()
+    }
+}
+
 impl Plan {
     /// Plans an import; `under` takes the place of the first name of each key.
     pub fn new(document: &Document, under: Option<&Path>) -> Plan {

@@ -87,7 +87,7 @@ impl Report {
         for (kind, count) in told {
             if count > TOLD {
                 let more = count - TOLD;
-                complain(&format_args!("{}: {more} lines more: {kind}", self.file));
+                complain(&format_args!("{}: {kind}, {more} times more", self.file));
             }
         }
     }
