@@ -165,6 +165,7 @@ pub struct QueryValueAnswer {
     /// The type's code ([`crate::value::ValueType`]).
     pub value_type: u32,
     /// The data.
+    #[serde(with = "serde_bytes")]
     pub data: Vec<u8>,
     /// The sequence number of the winning entry.
     pub sequence: u64,
@@ -187,6 +188,7 @@ pub struct NamedValue {
     /// The type's code.
     pub value_type: u32,
     /// The data.
+    #[serde(with = "serde_bytes")]
     pub data: Vec<u8>,
     /// The sequence number of the winning entry.
     pub sequence: u64,
@@ -213,6 +215,7 @@ pub struct SetValue {
     /// The type's code; [`crate::value::TOMBSTONE`] only with empty data.
     pub value_type: u32,
     /// The data, at most MaxValueSize bytes.
+    #[serde(with = "serde_bytes")]
     pub data: Vec<u8>,
     /// The layer; `None` is `base`.
     pub layer: Option<String>,
@@ -366,6 +369,7 @@ pub struct GetSecurity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GetSecurityAnswer {
     /// Self-relative ([MS-DTYP] 2.4.6).
+    #[serde(with = "serde_bytes")]
     pub sd: Vec<u8>,
 }
 
@@ -375,6 +379,7 @@ pub struct SetSecurity {
     /// `*_SECURITY_INFORMATION` ([MS-DTYP] 2.4.7).
     pub parts: u32,
     /// Self-relative ([MS-DTYP] 2.4.6).
+    #[serde(with = "serde_bytes")]
     pub sd: Vec<u8>,
 }
 

@@ -2,8 +2,9 @@
 //!
 //! A connection speaks frames: u32 little-endian length, then that many bytes of postcard. `read` gives
 //! whole frames of LCS ([`ToSource`]), as many as fit; `write` takes one or more whole frames of the source
-//! ([`FromSource`]). The source claims its hives, opens and purges its files, registers, and then answers
-//! requests, in any order. Steps of one hive take effect in the order sent.
+//! ([`FromSource`]). The source claims its hives, opens and purges its files, registers, and from then on
+//! answers requests, in any order: the first come before [`ToSource::Registered`], because LCS reads its own
+//! configuration before it puts the hives in service. Steps of one hive take effect in the order sent.
 //!
 //! A source compares names by their folded spelling, byte for byte, and gives back the display spelling.
 
@@ -42,6 +43,7 @@ pub struct KeyRecord {
     /// Its name as created; the root's is the hive's name.
     pub name: Name,
     /// Its security descriptor, self-relative.
+    #[serde(with = "serde_bytes")]
     pub sd: Vec<u8>,
     /// It lives in the source's memory only.
     pub volatile: bool,
@@ -87,6 +89,7 @@ pub struct ValueEntry {
     /// The type's code, or [`crate::value::TOMBSTONE`].
     pub value_type: u32,
     /// The data.
+    #[serde(with = "serde_bytes")]
     pub data: Vec<u8>,
     /// Its sequence number.
     pub sequence: u64,
@@ -362,6 +365,7 @@ pub enum Mutation {
         /// The key.
         key: Guid,
         /// Its new security descriptor.
+        #[serde(with = "serde_bytes")]
         sd: Option<Vec<u8>>,
         /// Its new last-write time, in nanoseconds since 1970 (UTC).
         last_write: Option<i64>,
@@ -397,6 +401,7 @@ pub enum Mutation {
         /// The type's code, or [`crate::value::TOMBSTONE`].
         value_type: u32,
         /// The data.
+        #[serde(with = "serde_bytes")]
         data: Vec<u8>,
     },
     /// Removes a value entry; one that is not there is no error.
@@ -634,6 +639,15 @@ pub fn decode_to_source(contents: &[u8]) -> Result<Received, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_a_length_and_themselves() {
+        let entry =
+            Mutation::WriteKey { key: Guid([7; 16]), sd: Some([1, 2, 3].into()), last_write: None };
+        let expected = [&[1][..], &[7; 16], &[1, 3, 1, 2, 3], &[0]].concat();
+        assert_eq!(crate::encode(&entry), expected);
+        assert_eq!(crate::decode(&expected), Ok(entry));
+    }
 
     #[test]
     fn a_request_survives_its_frame() {
