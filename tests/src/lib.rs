@@ -3,5 +3,6 @@
 
 pub mod client;
 pub mod echo;
+pub mod eventually;
 pub mod harness;
 pub mod puppet;

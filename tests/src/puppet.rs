@@ -93,12 +93,11 @@ impl Puppet {
     /// # Panics
     /// If LCS goes away.
     pub fn register(&mut self) -> Accepted {
-        let hives = self.hives.iter().map(|hive| RegisteredHive {
-            root: hive.root(),
-            max_sequence: hive.max_sequence(),
-        });
-        let register =
-            FromSource::Register { hives: hives.collect(), assigns_sequences: false };
+        let hives = self
+            .hives
+            .iter()
+            .map(|hive| RegisteredHive { root: hive.root(), max_sequence: hive.max_sequence() });
+        let register = FromSource::Register { hives: hives.collect(), assigns_sequences: false };
         self.say(&register).expect("writing a registration");
         loop {
             match self.next().expect("an answer to a registration") {

@@ -107,9 +107,7 @@ fn two_thousand_waiting_threads_do_not_starve_a_third_client() {
                     let client = Arc::clone(&client);
                     thread::Builder::new()
                         .stack_size(128 << 10)
-                        .spawn(move || {
-                            errno(client.open_key(r"Stuck\Nothing", Access::KEY_READ))
-                        })
+                        .spawn(move || errno(client.open_key(r"Stuck\Nothing", Access::KEY_READ)))
                         .expect("a thread")
                 })
             })
@@ -137,14 +135,12 @@ fn two_thousand_waiting_threads_do_not_starve_a_third_client() {
 fn a_source_that_comes_back_serves_the_same_handles() {
     session_in(lcs, |_| {
         let (stop, stopped) = mpsc::channel::<()>();
-        let machine = Puppet::in_service(&["Machine"]).serve(move |_, request| {
-            match request {
-                Request::QueryValue { name, .. } if name == "stop" => {
-                    stop.send(()).unwrap();
-                    Decision::Stop
-                }
-                _ => Decision::Answer,
+        let machine = Puppet::in_service(&["Machine"]).serve(move |_, request| match request {
+            Request::QueryValue { name, .. } if name == "stop" => {
+                stop.send(()).unwrap();
+                Decision::Stop
             }
+            _ => Decision::Answer,
         });
         let key = create(r"Machine\Key");
         set(&key, "Number", 7).unwrap();
@@ -310,7 +306,9 @@ fn requests_that_no_well_behaved_client_makes_are_answered() {
         let _machine = Puppet::in_service(&["Machine"]).serve(good);
         let root = libredox::Fd::open("/scheme/reg", libredox::flag::O_CLOEXEC, 0).unwrap();
         let opcodes = 0..=40;
-        for opcode in opcodes.filter(|opcode| !matches!(opcode, 3 | 4 | 11 | 12 | 21 | 24 | 25 | 27 | 29 | 31 | 34)) {
+        for opcode in opcodes
+            .filter(|opcode| !matches!(opcode, 3 | 4 | 11 | 12 | 21 | 24 | 25 | 27 | 29 | 31 | 34))
+        {
             for length in [0, 1, 7, 63, 64, 200] {
                 let mut payload = vec![0xFF; length];
                 let answer = hosted::raw_request(root.raw(), opcode, [0, 0, 0], &mut payload);

@@ -1,0 +1,254 @@
+//! Daemons that are killed at any moment: what was acknowledged is there, and nobody hangs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
+use std::{env, fs, thread};
+
+use hosted as _;
+use libredox::errno::{EIO, ENODEV};
+use libreg::{Access, CreateKey, HiveState, Key, Registry, SetValue, ValueType};
+use registry_tests::eventually::eventually;
+use registry_tests::harness::{PATIENCE, Process, Root, binary, session_in};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Numbers that look random and can be had again: a linear congruential generator (Knuth's MMIX).
+struct Dice(u64);
+
+impl Dice {
+    fn new() -> Dice {
+        let seed = match env::var("SEED") {
+            Ok(seed) => seed.parse().expect("SEED is a number"),
+            Err(_) => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                now.map_or(1, |now| u64::from(now.subsec_nanos()))
+            }
+        };
+        println!("SEED={seed}");
+        Dice(seed)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+fn root_directory() -> PathBuf {
+    env::var_os("REDOX_HOSTED").expect("a root").into()
+}
+
+fn loregd() -> Process {
+    let mut command = Command::new(binary("loregd"));
+    command.arg("--data").arg(root_directory().join("var/lib/loregd"));
+    Process::spawn_ready(&mut command)
+}
+
+fn create(path: &str) -> Key {
+    let registry = Registry::open().expect("the registry");
+    registry
+        .create_key(path, Access::KEY_ALL_ACCESS, &CreateKey::default())
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn set(key: &Key, name: &str, number: u64) -> Result<(), libreg::Error> {
+    let (qword, data) = (ValueType::Qword.code(), number.to_le_bytes());
+    key.set_value(name, qword, &data, &SetValue::default()).map(drop)
+}
+
+fn machine_is_up() -> bool {
+    Registry::open().and_then(|registry| registry.status()).is_ok_and(|status| {
+        status.hives.iter().any(|hive| hive.name == "Machine" && hive.state == HiveState::Up)
+    })
+}
+
+/// Writers that write until an error comes.
+struct Writers {
+    threads: Vec<thread::JoinHandle<(Vec<(String, u64)>, libreg::Error)>>,
+    acknowledged: Arc<AtomicU64>,
+}
+
+impl Writers {
+    fn start(key: &Arc<Key>, round: u64) -> Writers {
+        let acknowledged = Arc::new(AtomicU64::new(0));
+        let threads = (0..8).map(|writer| {
+            let (key, acknowledged) = (Arc::clone(key), Arc::clone(&acknowledged));
+            thread::spawn(move || {
+                let mut written = Vec::new();
+                loop {
+                    // Few names, so that a name is written many times: a lost write would show an old one.
+                    let name = format!("{writer}-{}", written.len() % 7);
+                    let number = round << 32 | written.len() as u64;
+                    match set(&key, &name, number) {
+                        Ok(()) => written.push((name, number)),
+                        Err(error) => return (written, error),
+                    }
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        });
+        Writers { threads: threads.collect(), acknowledged }
+    }
+
+    /// Waits until this many writes are acknowledged.
+    fn wait_for(&self, count: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.acknowledged.load(Ordering::Relaxed) < count {
+            assert!(Instant::now() < deadline, "writers stand still");
+            thread::yield_now();
+        }
+    }
+
+    /// What each name was last acknowledged to hold, and the errors that ended the writers.
+    fn join(self, last: &mut BTreeMap<String, u64>) -> Vec<libreg::Error> {
+        let threads = self.threads.into_iter();
+        let ends = threads.map(|thread| {
+            let (written, error) = thread.join().expect("a writer");
+            last.extend(written);
+            error
+        });
+        ends.collect()
+    }
+}
+
+/// Every name holds what was acknowledged last, or the one write that was under way when the plug was
+/// pulled: the next number.
+fn check(key: &Key, last: &BTreeMap<String, u64>) {
+    for (name, number) in last {
+        let found = key.value(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let found = u64::from_le_bytes(found.data.try_into().expect("eight bytes"));
+        // A writer's numbers of one name are seven apart.
+        assert!(
+            found == *number || found > *number && found >> 32 >= *number >> 32,
+            "{name}: {number:#x} was acknowledged, {found:#x} is there"
+        );
+    }
+}
+
+#[test]
+fn every_acknowledged_write_survives_fifty_kills_of_loregd_on_the_same_handle() {
+    session_in(
+        |root| root.daemon("lcs-scheme", &[]),
+        |_| {
+            let mut dice = Dice::new();
+            let mut source = loregd();
+            let key = Arc::new(create(r"Machine\Kills"));
+            let mut last = BTreeMap::new();
+            for round in 1..=50 {
+                let writers = Writers::start(&key, round);
+                writers.wait_for(dice.below(120));
+                source.kill();
+                for error in writers.join(&mut last) {
+                    assert_eq!(error.errno(), Some(EIO), "{error}");
+                }
+                assert_eq!(key.value("0-0").expect_err("no source").errno(), Some(EIO));
+                source = loregd();
+                check(&key, &last);
+            }
+            assert!(!last.is_empty());
+        },
+    );
+}
+
+#[test]
+fn every_acknowledged_write_survives_kills_of_lcs() {
+    session_in(
+        |root| root.daemon("lcs-scheme", &["--supervise"]),
+        |_| {
+            let mut dice = Dice::new();
+            let data = root_directory().join("var/lib/loregd");
+            let mut command = Command::new(binary("loregd"));
+            command.arg("--supervise").arg("--data").arg(data);
+            let _source = Process::spawn_ready(&mut command);
+            let mut last = BTreeMap::new();
+            for round in 1..=5 {
+                let key = Arc::new(create(r"Machine\Kills"));
+                check(&key, &last);
+                let writers = Writers::start(&key, round);
+                writers.wait_for(dice.below(120));
+                kill("lcs-scheme");
+                for error in writers.join(&mut last) {
+                    assert!(matches!(error.errno(), Some(EIO | ENODEV)), "{error}");
+                }
+                eventually("the registry's return", || machine_is_up().then_some(()));
+            }
+            check(&create(r"Machine\Kills"), &last);
+        },
+    );
+}
+
+/// `kill -9` of a supervised daemon.
+fn kill(name: &str) {
+    let file = root_directory().join("run").join(format!("{name}.pid"));
+    let pid =
+        fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let pid = Pid::from_raw(pid.trim().parse().expect("a process id")).expect("a process id");
+    kill_process(pid, Signal::KILL).expect("killing a daemon");
+}
+
+#[test]
+fn an_import_says_that_loregd_died_and_can_be_done_again() {
+    let root = Root::new();
+    let mut init = Command::new(binary("redox-hosted"));
+    init.arg("--root").arg(root.path()).arg("--").arg(env::current_exe().expect("this test"));
+    init.args(["--exact", "--nocapture", "import_while_loregd_is_killed", "--ignored"]);
+    Process::spawn(&mut init).succeed();
+}
+
+#[test]
+#[ignore = "runs inside the registry that another test starts"]
+fn import_while_loregd_is_killed() {
+    let mut dice = Dice::new();
+    let file = root_directory().join("many.reg");
+    write_reg_file(&file, 4000);
+    let registry = Registry::open().expect("the registry");
+    let handle = create(r"Machine\Import");
+    let mut interrupted = 0;
+    for _ in 0..4 {
+        let import = || {
+            let mut regtool = Command::new(binary("regtool"));
+            regtool.arg("import").arg(&file);
+            regtool
+        };
+        let mut running = Process::spawn(&mut import());
+        let before = registry.status().expect("a status").hives[0].generation;
+        let some = 1 + dice.below(3000);
+        let finished = AtomicBool::new(false);
+        eventually("the import's progress", || {
+            let generation = registry.status().expect("a status").hives[0].generation;
+            finished.store(running.wait(std::time::Duration::ZERO).is_some(), Ordering::Relaxed);
+            (generation >= before + some || finished.load(Ordering::Relaxed)).then_some(())
+        });
+        if finished.load(Ordering::Relaxed) {
+            continue;
+        }
+        kill("loregd");
+        let status = running.wait(PATIENCE).expect("an end of the import");
+        // It may have ended just before.
+        if status.code() != Some(0) {
+            assert_eq!(status.code(), Some(4));
+            interrupted += 1;
+        }
+        eventually("the registry's return", || machine_is_up().then_some(()));
+        handle.info().expect("the handle works again");
+    }
+    assert!(interrupted > 0, "no import was interrupted");
+    let mut again = Command::new(binary("regtool"));
+    Process::spawn(again.arg("import").arg(&file)).succeed();
+    let key = registry.open_key(r"Machine\Import\Key3999", Access::KEY_READ).expect("the last key");
+    assert_eq!(key.value("Number").expect("its value").data, 3999_u32.to_le_bytes());
+}
+
+fn write_reg_file(path: &Path, keys: u32) {
+    let mut text = String::from("Windows Registry Editor Version 5.00\n\n");
+    for number in 0..keys {
+        text.push_str(&format!(
+            "[HKEY_LOCAL_MACHINE\\Import\\Key{number}]\n\"Number\"=dword:{number:08x}\n\"Text\"=\"some text\"\n\n"
+        ));
+    }
+    fs::write(path, text).expect("a .reg file");
+}
