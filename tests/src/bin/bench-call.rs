@@ -2,41 +2,19 @@
 //! its answer between two processes. Both on one core, then on two; the median of many rounds.
 
 use std::process::Command;
-use std::time::Instant;
 
 use hosted as _;
 use libredox::Fd;
-use libredox::error::Result;
 use libredox::flag::{O_CLOEXEC, O_RDWR};
+use registry_tests::bench::{median, pin};
 use registry_tests::echo::Verb;
 use registry_tests::harness::{Process, Root, binary};
 use rustix::process::Pid;
-use rustix::thread::{CpuSet, sched_setaffinity};
 use syscall::CallFlags;
 
-const ROUNDS: usize = 101;
 const PER_ROUND: u32 = 200;
 /// In the client: that it is one.
 const CLIENT: &str = "BENCH_CALL_CLIENT";
-
-fn pin(pid: Option<Pid>, core: usize) -> anyhow::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(core);
-    Ok(sched_setaffinity(pid, &set)?)
-}
-
-fn median(mut operation: impl FnMut() -> Result<()>) -> Result<u128> {
-    let mut rounds = Vec::with_capacity(ROUNDS);
-    for _ in 0..ROUNDS {
-        let start = Instant::now();
-        for _ in 0..PER_ROUND {
-            operation()?;
-        }
-        rounds.push(start.elapsed().as_nanos() / u128::from(PER_ROUND));
-    }
-    rounds.sort_unstable();
-    Ok(rounds[ROUNDS / 2])
-}
 
 fn client(place: &str) -> anyhow::Result<()> {
     let file = Fd::open("/scheme/echo/bench", O_RDWR | O_CLOEXEC, 0)?;
@@ -45,13 +23,13 @@ fn client(place: &str) -> anyhow::Result<()> {
     let mut small = [0; 64];
     let mut large = vec![0; 64 * 1024];
     let figures = [
-        ("call of 64 bytes", median(|| call(&mut small))?),
-        ("call of 64 KiB", median(|| call(&mut large))?),
+        ("call of 64 bytes", median(PER_ROUND, || call(&mut small))?),
+        ("call of 64 KiB", median(PER_ROUND, || call(&mut large))?),
         (
             "open and close",
-            median(|| Fd::open("/scheme/echo/bench", O_RDWR | O_CLOEXEC, 0)?.close())?,
+            median(PER_ROUND, || Fd::open("/scheme/echo/bench", O_RDWR | O_CLOEXEC, 0)?.close())?,
         ),
-        ("dup and close", median(|| Fd::new(file.dup(b"derive")?).close())?),
+        ("dup and close", median(PER_ROUND, || Fd::new(file.dup(b"derive")?).close())?),
     ];
     for (what, nanoseconds) in figures {
         println!("{place}: {what:<18} {nanoseconds:>8} ns");

@@ -1,0 +1,38 @@
+//! What the benchmarks share: cores and medians.
+
+use std::time::Instant;
+
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+/// Rounds of a measurement, of which the median counts.
+const ROUNDS: usize = 101;
+
+/// Binds a process, or the calling thread, to one core.
+///
+/// # Errors
+///
+/// The system's: there is no such core.
+pub fn pin(pid: Option<Pid>, core: usize) -> rustix::io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(pid, &set)
+}
+
+/// The median time of an operation in nanoseconds, done `per_round` times in each of many rounds.
+///
+/// # Errors
+///
+/// The operation's.
+pub fn median<E>(per_round: u32, mut operation: impl FnMut() -> Result<(), E>) -> Result<u128, E> {
+    let mut rounds = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        for _ in 0..per_round {
+            operation()?;
+        }
+        rounds.push(start.elapsed().as_nanos() / u128::from(per_round));
+    }
+    rounds.sort_unstable();
+    Ok(rounds[ROUNDS / 2])
+}

@@ -1,0 +1,158 @@
+//! A whole registry: `redox-hosted` with LCS and loregd, as `make run` starts it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tempfile::TempDir;
+
+use super::{PATIENCE, binary};
+
+/// A registry that runs; all of it ends when this is dropped.
+#[derive(Debug)]
+pub struct System {
+    init: Child,
+    directory: TempDir,
+}
+
+impl System {
+    /// Starts a fresh one and waits until it says that it is up.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come up.
+    pub fn start() -> System {
+        let directory = tempfile::Builder::new().prefix("redox-system-").tempdir();
+        let directory = directory.expect("a temporary directory");
+        let init = start_init(directory.path());
+        System { init, directory }
+    }
+
+    /// Its root directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A place for a file of the test's own.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// A command of `regtool` in this system, without a terminal.
+    pub fn regtool(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary("regtool"));
+        command.args(arguments).env("REDOX_HOSTED", self.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `regtool` to its end.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.regtool(arguments).output().expect("regtool runs")
+    }
+
+    /// As [`System::run`], with a text as the standard input.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started or does not take the text.
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.regtool(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("regtool runs");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(input.as_bytes()).expect("regtool reads");
+        drop(stdin);
+        child.wait_with_output().expect("regtool ends")
+    }
+
+    /// The standard output of a `regtool` that must succeed.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    pub fn output(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "regtool {arguments:?}: {}: {errors}", output.status);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// `kill -9` of one process, by the name of its file in `run`, and waits until it is dead.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such process.
+    pub fn kill(&self, name: &str) {
+        kill_and_wait(&[pidfd_of(&self.path().join("run").join(name))]);
+    }
+
+    /// `kill -9` of every process at once, and a new start on the same directory.
+    ///
+    /// # Panics
+    ///
+    /// If the old processes do not die, or the new ones do not come up.
+    pub fn kill_all_and_restart(&mut self) {
+        let run = fs::read_dir(self.path().join("run")).expect("the directory of pid files");
+        let processes: Vec<OwnedFd> = run
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "pid"))
+            .map(|path| pidfd_of(&path))
+            .collect();
+        // init, and a daemon and its supervisor for each of LCS and loregd.
+        assert_eq!(processes.len(), 5, "processes in {}", self.path().display());
+        kill_and_wait(&processes);
+        self.init.wait().expect("waiting for init");
+        self.init = start_init(self.directory.path());
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        // The daemons die with init. It may be dead already, which is as well.
+        let _ = self.init.kill();
+        let _ = self.init.wait();
+    }
+}
+
+fn start_init(root: &Path) -> Child {
+    let mut init = Command::new(binary("redox-hosted"))
+        .arg("--root")
+        .arg(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("redox-hosted runs");
+    let mut line = String::new();
+    let output = init.stdout.take().expect("piped");
+    BufReader::new(output).read_line(&mut line).expect("text");
+    assert_eq!(line, format!("redox-hosted: up, root {}\n", root.display()));
+    init
+}
+
+fn pidfd_of(file: &Path) -> OwnedFd {
+    let text =
+        fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let pid = text.trim().parse().ok().and_then(Pid::from_raw).expect("a process id");
+    pidfd_open(pid, PidfdFlags::empty()).expect("a descriptor of the process")
+}
+
+fn kill_and_wait(processes: &[OwnedFd]) {
+    for process in processes {
+        // One that died with its parent meanwhile is as dead as it should be.
+        let _ = pidfd_send_signal(process, Signal::KILL);
+    }
+    let timeout = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
+    for process in processes {
+        let mut fds = [PollFd::new(process, PollFlags::IN)];
+        let ended = poll(&mut fds, Some(&timeout)).expect("waiting for a process");
+        assert_eq!(ended, 1, "a process outlives SIGKILL");
+    }
+}
