@@ -124,9 +124,9 @@ impl Handles {
         }
     }
 
-    /// Fails if an entry no longer names the handle's key.
-    pub(super) fn require_named(&self, handle: &KeyHandle) -> Result<(), Error> {
-        match self.keys.get(&(handle.slot, handle.key)) {
+    /// Fails if somebody has the key open and no entry names it any more.
+    pub(super) fn require_named(&self, slot: SlotId, key: Guid) -> Result<(), Error> {
+        match self.keys.get(&(slot, key)) {
             Some(key) if key.orphaned => Err(Error::NotFound(NotFound::Key)),
             _ => Ok(()),
         }

@@ -63,6 +63,7 @@ impl<B: Backend> Registry<B> {
         let slot = parent.slot;
         let _parent = self.locks.key_stays(slot, parent.key).await;
         let _name = self.locks.name(slot, parent.key, new.name.folded()).await;
+        self.require_named(slot, parent.key)?;
         let mut found = self.lookup(slot, parent.key, new.name).await?;
         if let Some(record) = self.visible_child(slot, &mut found)? {
             return Ok((record, false));
@@ -142,6 +143,7 @@ impl<B: Backend> Registry<B> {
         let (slot, parent) = (handle.slot, handle.parent);
         let _parent = self.locks.key_stays(slot, parent).await;
         let _name = self.locks.name(slot, parent, handle.name.folded()).await;
+        self.require_named(slot, handle.key)?;
         let found = self.lookup(slot, parent, &handle.name).await?;
         let Some(Target::Key(victim)) = found.of_layer(&layer.folded).map(|entry| entry.target)
         else {
@@ -177,6 +179,7 @@ impl<B: Backend> Registry<B> {
         let (slot, parent) = (handle.slot, handle.parent);
         let _parent = self.locks.key_stays(slot, parent).await;
         let _name = self.locks.name(slot, parent, handle.name.folded()).await;
+        self.require_named(slot, handle.key)?;
         let found = self.lookup(slot, parent, &handle.name).await?;
         let old = found.of_layer(&layer.folded).map(|entry| entry.target);
         if matches!(old, Some(Target::Key(_))) {
@@ -201,13 +204,14 @@ impl<B: Backend> Registry<B> {
         let handle = self.with(|state| {
             let handle = state.handles.key(id)?;
             handle.require(Access::CREATE_SUB_KEY)?;
-            state.handles.require_named(&handle).map(|()| handle)
+            state.handles.require_named(handle.slot, handle.key).map(|()| handle)
         })?;
         let child = self.key_name(&request.child)?;
         let layer = self.layer(request.layer.as_deref())?;
         let (slot, parent) = (handle.slot, handle.key);
         let _parent = self.locks.key_stays(slot, parent).await;
         let _name = self.locks.name(slot, parent, child.folded()).await;
+        self.require_named(slot, parent)?;
         let found = self.lookup(slot, parent, &child).await?;
         if found.of_layer(&layer.folded).map(|entry| entry.target) != Some(Target::Hidden) {
             return Err(Error::Invalid("the layer does not hide this name"));
@@ -231,8 +235,14 @@ impl<B: Backend> Registry<B> {
             if handle.is_hive_root() {
                 return Err(Error::Invalid("a hive's root stays"));
             }
-            state.handles.require_named(&handle).map(|()| handle)
+            state.handles.require_named(handle.slot, handle.key).map(|()| handle)
         })
+    }
+
+    /// Fails if the key was deleted. Asked again under a lock, because that may have happened while the lock
+    /// was waited for.
+    pub(super) fn require_named(&self, slot: SlotId, key: Guid) -> Result<(), Error> {
+        self.with(|state| state.handles.require_named(slot, key))
     }
 
     async fn has_visible_children(&self, slot: SlotId, key: Guid) -> Result<bool, Error> {
