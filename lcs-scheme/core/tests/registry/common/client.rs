@@ -1,0 +1,199 @@
+//! A registry in a world, for tests that do one thing after the other.
+
+use std::future::Future;
+
+use futures_executor::block_on;
+use lcs_abi::call::{
+    CREATE_VOLATILE, Derive, EnumSubkeys, KeyDetails, LayerOnly, NamedValue, QueryValue,
+    QueryValueAnswer, QueryValues, SetValue, Subkey,
+};
+use lcs_abi::rsi::{ClaimedHive, Refusal, RegisteredHive};
+use lcs_abi::security::Access;
+use lcs_core::model::{KeyName, Layer};
+use lcs_core::registry::{ConnectionId, Error, HandleId, Registry};
+use lcs_core::security::Token;
+
+use super::world::{Source, World};
+
+/// All rights.
+pub const ALL: u32 = Access::KEY_ALL_ACCESS.bits();
+
+/// Room for every answer.
+pub const ROOM: usize = 1 << 24;
+
+/// A layer for the table.
+pub fn layer(name: &str, precedence: u32, enabled: bool) -> Layer {
+    Layer { name: KeyName::new(name, 255).expect("a name"), precedence, enabled }
+}
+
+/// What to derive to create a key with all rights.
+pub fn create_key(path: &str, layer: Option<&str>, volatile: bool) -> Derive {
+    Derive::CreateKey {
+        path: path.into(),
+        access: ALL,
+        layer: layer.map(Into::into),
+        flags: if volatile { CREATE_VOLATILE } else { 0 },
+        link_target: None,
+    }
+}
+
+/// What to derive to open a key with all rights.
+pub fn open_key(path: &str) -> Derive {
+    Derive::OpenKey { path: path.into(), access: ALL, flags: 0 }
+}
+
+/// The request of the operations that need a layer only.
+pub fn in_layer(layer: Option<&str>) -> LayerOnly {
+    LayerOnly { layer: layer.map(Into::into) }
+}
+
+/// SYSTEM, with a registry of its own.
+pub struct Client {
+    pub world: World,
+    pub registry: Registry<World>,
+}
+
+impl Client {
+    /// A registry without hives, with these layers beside `base`.
+    pub fn new(layers: impl IntoIterator<Item = Layer>) -> Client {
+        let world = World::new();
+        let registry = Registry::new(world.clone(), layers).expect("base is a name");
+        Client { world, registry }
+    }
+
+    /// A registry with one hive, of which LCS wants nothing.
+    pub fn with_hive(layers: impl IntoIterator<Item = Layer>) -> (Client, Source) {
+        let (client, source) = (Client::new(layers), Source::new("Test"));
+        client.serve(1, &[("Test", &source)]).expect("a new hive");
+        (client, source)
+    }
+
+    /// Connects a source, claims its hives and brings them into service.
+    pub fn serve(&self, number: u64, hives: &[(&str, &Source)]) -> Result<(), Refusal> {
+        let connection = ConnectionId(number);
+        self.world.connect(connection, hives.iter().map(|(_, source)| (*source).clone()).collect());
+        let claimed = |(name, _): &(&str, _)| ClaimedHive { name: (*name).into(), scope: None };
+        let claimed: Vec<ClaimedHive> = hives.iter().map(claimed).collect();
+        self.registry.claim(connection, &claimed)?;
+        let registered = |(_, source): &(_, &Source)| RegisteredHive {
+            root: source.root(),
+            max_sequence: source.max_sequence(),
+        };
+        let registered: Vec<RegisteredHive> = hives.iter().map(registered).collect();
+        self.run(self.registry.register(connection, &registered))
+    }
+
+    /// The source's process dies.
+    pub fn disconnect(&self, number: u64) {
+        self.world.disconnect(ConnectionId(number));
+        self.registry.disconnected(ConnectionId(number));
+    }
+
+    pub fn run<T>(&self, operation: impl Future<Output = T>) -> T {
+        block_on(operation)
+    }
+
+    pub fn derive(&self, base: Option<HandleId>, derive: Derive) -> Result<HandleId, Error> {
+        self.run(self.registry.derive(base, Token::system(), derive))
+    }
+
+    pub fn open(&self, path: &str) -> Result<HandleId, Error> {
+        self.derive(None, open_key(path))
+    }
+
+    pub fn create(&self, path: &str) -> Result<HandleId, Error> {
+        self.create_in(path, None)
+    }
+
+    pub fn create_in(&self, path: &str, layer: Option<&str>) -> Result<HandleId, Error> {
+        self.derive(None, create_key(path, layer, false))
+    }
+
+    pub fn close(&self, handle: HandleId) {
+        self.run(self.registry.close(handle));
+    }
+
+    pub fn delete(&self, handle: HandleId, layer: Option<&str>) -> Result<(), Error> {
+        self.run(self.registry.delete_key(handle, in_layer(layer)))
+    }
+
+    pub fn hide(&self, handle: HandleId, layer: Option<&str>) -> Result<(), Error> {
+        self.run(self.registry.hide_key(handle, in_layer(layer)))
+    }
+
+    pub fn set(
+        &self,
+        handle: HandleId,
+        name: &str,
+        value_type: u32,
+        data: &[u8],
+        layer: Option<&str>,
+    ) -> Result<u64, Error> {
+        let request = SetValue {
+            name: name.into(),
+            value_type,
+            data: data.into(),
+            layer: layer.map(Into::into),
+            expected_sequence: None,
+        };
+        self.run(self.registry.set_value(handle, request)).map(|answer| answer.sequence)
+    }
+
+    pub fn query(&self, handle: HandleId, name: &str) -> Result<QueryValueAnswer, Error> {
+        self.run(self.registry.query_value(handle, QueryValue { name: name.into() }))
+    }
+
+    pub fn details(&self, handle: HandleId) -> Result<KeyDetails, Error> {
+        let info = self.run(self.registry.key_info(handle))?;
+        Ok(info.details.expect("the handle has READ_CONTROL"))
+    }
+
+    /// All effective values, in pages of at most `budget` bytes, or of what a page needs at least.
+    pub fn values(&self, handle: HandleId, budget: usize) -> Result<Vec<NamedValue>, Error> {
+        paged(budget, |cursor, budget| {
+            let request = QueryValues { cursor };
+            let page = self.run(self.registry.query_values(handle, request, budget))?;
+            assert!(lcs_abi::encode(&page).len() <= budget, "the page fits");
+            Ok((page.values, page.next))
+        })
+    }
+
+    /// All visible subkeys, in pages of at most `budget` bytes, or of what a page needs at least.
+    pub fn subkeys(
+        &self,
+        handle: HandleId,
+        counts: bool,
+        budget: usize,
+    ) -> Result<Vec<Subkey>, Error> {
+        paged(budget, |cursor, budget| {
+            let request = EnumSubkeys { cursor, counts };
+            let page = self.run(self.registry.enum_subkeys(handle, request, budget))?;
+            assert!(lcs_abi::encode(&page).len() <= budget, "the page fits");
+            Ok((page.subkeys, page.next))
+        })
+    }
+}
+
+/// Reads page after page, each time with the room that is said to be needed.
+fn paged<T>(
+    budget: usize,
+    mut read: impl FnMut(Option<String>, usize) -> Result<(Vec<T>, Option<String>), Error>,
+) -> Result<Vec<T>, Error> {
+    let (mut all, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = match read(cursor.clone(), budget) {
+            Err(Error::BufferTooSmall { needed }) => {
+                assert!(needed > budget, "{needed} bytes are no more than there were");
+                let page = read(cursor, needed).expect("the room that was asked for");
+                assert_eq!(page.0.len(), 1);
+                page
+            }
+            page => page?,
+        };
+        all.extend(page.0);
+        if page.1.is_none() {
+            return Ok(all);
+        }
+        cursor = page.1;
+    }
+}

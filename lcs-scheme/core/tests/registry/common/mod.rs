@@ -1,0 +1,8 @@
+//! A world for the registry: sources in memory, a clock that stands still, GUIDs that are counted.
+
+pub mod client;
+pub mod names;
+pub mod world;
+
+pub use client::Client;
+pub use world::Failure;

@@ -1,0 +1,281 @@
+//! The registry's backend in tests.
+//!
+//! Sources are loregd's engine over memory. Requests are answered at once, or, with delays, after some
+//! polls; a step then takes its effect when its answer or that of a later one is due, and a read sees the
+//! state of some moment between question and answer.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use lcs_abi::Guid;
+use lcs_abi::rsi::{Answer, Request, SourceError};
+use lcs_core::registry::{Address, AuditEvent, Backend, ConnectionId, Fault};
+use loregd::hive::{Hive, is_step};
+
+pub type Outcome = Result<Answer, Fault>;
+
+/// How a request fails.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    pub fault: Fault,
+    /// The source carries the request out all the same.
+    pub takes_effect: bool,
+}
+
+impl Failure {
+    /// The source says no, and nothing happens.
+    pub fn refused(error: SourceError) -> Failure {
+        Failure { fault: Fault::Refused(error), takes_effect: false }
+    }
+}
+
+type FailWhen = Box<dyn FnMut(&Request) -> Option<Failure>>;
+
+/// What a lying source makes of the true answer.
+type Lie = Box<dyn FnMut(&Request, Outcome) -> Outcome>;
+
+/// A hive, and the steps that it was sent and has not carried out yet.
+struct Served {
+    hive: Hive,
+    waiting: VecDeque<(Request, Rc<RefCell<Option<Outcome>>>)>,
+}
+
+impl Served {
+    fn carry_out_next(&mut self) -> bool {
+        let Some((step, outcome)) = self.waiting.pop_front() else {
+            return false;
+        };
+        outcome.replace(Some(self.hive.answer(&step).map_err(Fault::Refused)));
+        true
+    }
+}
+
+/// A hive that can be connected, disconnected and looked into.
+#[derive(Clone)]
+pub struct Source(Rc<RefCell<Served>>);
+
+impl Source {
+    /// A new hive.
+    pub fn new(name: &str) -> Source {
+        let hive = Hive::in_memory(name).expect("memory has room");
+        Source(Rc::new(RefCell::new(Served { hive, waiting: VecDeque::new() })))
+    }
+
+    pub fn root(&self) -> Guid {
+        self.0.borrow().hive.root()
+    }
+
+    pub fn max_sequence(&self) -> u64 {
+        self.0.borrow().hive.max_sequence()
+    }
+
+    /// Asks the hive behind the registry's back, when it has done all it was sent.
+    pub fn ask(&self, request: &Request) -> Result<Answer, SourceError> {
+        let mut served = self.0.borrow_mut();
+        while served.carry_out_next() {}
+        served.hive.answer(request)
+    }
+}
+
+struct Inner {
+    sources: HashMap<ConnectionId, Vec<Source>>,
+    now: i64,
+    guids: u128,
+    audit: Vec<AuditEvent>,
+    requests: Vec<Request>,
+    fail_when: Option<FailWhen>,
+    lie: Option<Lie>,
+    /// How many polls the next requests take, over and over; none: all are answered at once.
+    delays: Vec<u8>,
+    next_delay: usize,
+}
+
+/// The world; clones are the same one.
+#[derive(Clone)]
+pub struct World(Rc<RefCell<Inner>>);
+
+impl World {
+    pub fn new() -> World {
+        World(Rc::new(RefCell::new(Inner {
+            sources: HashMap::new(),
+            now: 0,
+            guids: 0,
+            audit: Vec::new(),
+            requests: Vec::new(),
+            fail_when: None,
+            lie: None,
+            delays: Vec::new(),
+            next_delay: 0,
+        })))
+    }
+
+    /// Connects a source that serves these hives.
+    pub fn connect(&self, connection: ConnectionId, hives: Vec<Source>) {
+        self.0.borrow_mut().sources.insert(connection, hives);
+    }
+
+    /// The source is gone.
+    pub fn disconnect(&self, connection: ConnectionId) {
+        self.0.borrow_mut().sources.remove(&connection);
+    }
+
+    /// From now on answers take this many polls, in turn.
+    pub fn set_delays(&self, delays: Vec<u8>) {
+        self.0.borrow_mut().delays = delays;
+    }
+
+    pub fn set_now(&self, now: i64) {
+        self.0.borrow_mut().now = now;
+    }
+
+    /// Requests for which `fail_when` gives a failure fail so.
+    pub fn fail_when(&self, fail_when: impl FnMut(&Request) -> Option<Failure> + 'static) {
+        self.0.borrow_mut().fail_when = Some(Box::new(fail_when));
+    }
+
+    pub fn fail_no_more(&self) {
+        self.0.borrow_mut().fail_when = None;
+    }
+
+    /// From now on sources answer what `lie` makes of the truth.
+    pub fn lie(&self, lie: impl FnMut(&Request, Outcome) -> Outcome + 'static) {
+        self.0.borrow_mut().lie = Some(Box::new(lie));
+    }
+
+    pub fn lie_no_more(&self) {
+        self.0.borrow_mut().lie = None;
+    }
+
+    /// What was recorded since the last call.
+    pub fn take_audit(&self) -> Vec<AuditEvent> {
+        std::mem::take(&mut self.0.borrow_mut().audit)
+    }
+
+    /// What sources were asked since the last call.
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.0.borrow_mut().requests)
+    }
+
+    /// The GUIDs that were given out.
+    pub fn made_guids(&self) -> impl Iterator<Item = Guid> + use<> {
+        let last = self.0.borrow().guids;
+        (1..=last).map(|number| Guid(number.to_be_bytes()))
+    }
+
+    fn source(&self, to: Address) -> Option<Source> {
+        let inner = self.0.borrow();
+        inner.sources.get(&to.connection)?.get(to.hive as usize).cloned()
+    }
+
+    fn next_delay(&self) -> u8 {
+        let mut inner = self.0.borrow_mut();
+        let delay = inner.delays.get(inner.next_delay).copied().unwrap_or(0);
+        inner.next_delay = (inner.next_delay + 1) % inner.delays.len().max(1);
+        delay
+    }
+
+    fn failure(&self, request: &Request) -> Option<Failure> {
+        self.0.borrow_mut().fail_when.as_mut().and_then(|fail_when| fail_when(request))
+    }
+}
+
+impl Backend for World {
+    fn request(&self, to: Address, request: Request) -> impl Future<Output = Outcome> + 'static {
+        self.0.borrow_mut().requests.push(request.clone());
+        let failure = self.failure(&request);
+        let polls = self.next_delay();
+        let outcome = Rc::new(RefCell::new(None));
+        let source = self.source(to);
+        if let Some(source) = &source
+            && failure.is_none_or(|failure| failure.takes_effect)
+        {
+            let mut served = source.0.borrow_mut();
+            if is_step(&request) {
+                served.waiting.push_back((request.clone(), Rc::clone(&outcome)));
+            } else if polls % 2 == 1 {
+                let answer = served.hive.answer(&request);
+                outcome.replace(Some(answer.map_err(Fault::Refused)));
+            }
+        }
+        Waiting { world: self.clone(), to, source, polls, request, outcome, failure }
+    }
+
+    fn now(&self) -> i64 {
+        self.0.borrow().now
+    }
+
+    fn new_guid(&self) -> Guid {
+        let mut inner = self.0.borrow_mut();
+        inner.guids += 1;
+        Guid(inner.guids.to_be_bytes())
+    }
+
+    fn audit(&self, event: AuditEvent) {
+        self.0.borrow_mut().audit.push(event);
+    }
+}
+
+/// An answer that is not due yet.
+struct Waiting {
+    world: World,
+    to: Address,
+    source: Option<Source>,
+    polls: u8,
+    request: Request,
+    outcome: Rc<RefCell<Option<Outcome>>>,
+    failure: Option<Failure>,
+}
+
+impl Waiting {
+    fn due(&self) -> Outcome {
+        match self.failure {
+            Some(Failure { fault, takes_effect }) => {
+                if takes_effect {
+                    self.truth()?;
+                }
+                Err(fault)
+            }
+            None => self.truth(),
+        }
+    }
+
+    fn truth(&self) -> Outcome {
+        let (Some(source), Some(_)) = (&self.source, self.world.source(self.to)) else {
+            return Err(Fault::Down);
+        };
+        let mut served = source.0.borrow_mut();
+        if is_step(&self.request) {
+            while self.outcome.borrow().is_none() && served.carry_out_next() {}
+        }
+        let known = self.outcome.borrow_mut().take();
+        known.unwrap_or_else(|| served.hive.answer(&self.request).map_err(Fault::Refused))
+    }
+
+    fn told(&self) -> Outcome {
+        let truth = self.due();
+        let lie = self.world.0.borrow_mut().lie.take();
+        let Some(mut lie) = lie else {
+            return truth;
+        };
+        let told = lie(&self.request, truth);
+        self.world.0.borrow_mut().lie = Some(lie);
+        told
+    }
+}
+
+impl Future for Waiting {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        if self.polls > 0 {
+            self.polls -= 1;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.told())
+    }
+}

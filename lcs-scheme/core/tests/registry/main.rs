@@ -1,0 +1,11 @@
+//! What the registry promises, tried with real, slow, failing and lying sources.
+
+mod common;
+mod concurrency;
+mod histories;
+mod hostile;
+mod limits;
+mod model;
+mod paging;
+mod settings;
+mod sources;

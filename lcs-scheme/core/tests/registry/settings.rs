@@ -1,0 +1,195 @@
+//! LCS's own configuration, written like any other values.
+
+use futures_util::future::join_all;
+use lcs_abi::call::{DeleteValue, LayerOnly, RejectedSetting, SetValue, Unhide};
+use lcs_core::registry::{AuditEvent, HandleId, Setting};
+use lcs_core::security::Token;
+
+use crate::common::Client;
+use crate::common::client::{ROOM, layer};
+use crate::common::world::Source;
+
+const REGISTRY: &str = "Machine\\System\\Registry";
+
+fn with_machine() -> (Client, HandleId, Source) {
+    let client =
+        Client::new([layer("role", 0, true), layer("policy", 5, true), layer("off", 9, false)]);
+    let machine = Source::new("Machine");
+    client.serve(1, &[("Machine", &machine)]).unwrap();
+    let key = client.open(REGISTRY).unwrap();
+    client.world.take_audit();
+    (client, key, machine)
+}
+
+fn depth(client: &Client) -> u64 {
+    client.registry.setting(Setting::MaxKeyDepth)
+}
+
+fn set_depth(client: &Client, key: HandleId, depth: u32, layer: Option<&str>) {
+    client.set(key, "maxKEYdepth", 4, &depth.to_le_bytes(), layer).unwrap();
+}
+
+fn unset(client: &Client, key: HandleId, name: &str, layer: Option<&str>) {
+    let request = DeleteValue { name: name.into(), layer: layer.map(Into::into) };
+    client.run(client.registry.delete_value(key, request)).unwrap();
+}
+
+fn rejected(client: &Client) -> Vec<RejectedSetting> {
+    let root = client.registry.open_root(Token::system()).unwrap();
+    let status = client.registry.status(root, "test", []).unwrap();
+    client.close(root);
+    status.details.unwrap().rejected_settings
+}
+
+#[test]
+fn its_own_keys_are_made_when_machine_arrives_and_found_when_it_returns() {
+    let (client, key, machine) = with_machine();
+    let names = |client: &Client| -> Vec<String> {
+        let subkeys = client.subkeys(key, false, ROOM).unwrap();
+        subkeys.into_iter().map(|subkey| subkey.name).collect()
+    };
+    assert_eq!(names(&client), ["Layers", "PendingDeletion", "Scopes"]);
+    let before = machine.max_sequence();
+    client.disconnect(1);
+    client.serve(2, &[("MACHINE", &machine)]).unwrap();
+    assert_eq!(machine.max_sequence(), before, "nothing was missing");
+    assert_eq!(names(&client), ["Layers", "PendingDeletion", "Scopes"]);
+}
+
+#[test]
+fn only_what_is_missing_is_made() {
+    let (client, key, machine) = with_machine();
+    let scopes = client.open("Machine\\System\\Registry\\Scopes").unwrap();
+    client.delete(scopes, None).unwrap();
+    let layers = client.open("Machine\\System\\Registry\\Layers").unwrap();
+    let layers = client.details(layers).unwrap().guid;
+    client.disconnect(1);
+    client.serve(2, &[("Machine", &machine)]).unwrap();
+    assert_eq!(client.subkeys(key, false, ROOM).unwrap().len(), 3);
+    let kept = client.open("Machine\\System\\Registry\\Layers").unwrap();
+    assert_eq!(client.details(kept).unwrap().guid, layers);
+}
+
+#[test]
+fn a_written_setting_is_in_force_when_the_write_is_answered() {
+    let (client, key, _machine) = with_machine();
+    assert_eq!(depth(&client), 512);
+    set_depth(&client, key, 64, None);
+    assert_eq!(depth(&client), 64);
+    set_depth(&client, key, 100, Some("policy"));
+    assert_eq!(depth(&client), 100);
+    set_depth(&client, key, 65, None);
+    assert_eq!(depth(&client), 100, "the policy wins");
+    set_depth(&client, key, 66, Some("off"));
+    assert_eq!(depth(&client), 100, "a disabled layer does not count");
+    unset(&client, key, "MaxKeyDepth", Some("policy"));
+    assert_eq!(depth(&client), 65);
+    unset(&client, key, "MAXKEYDEPTH", None);
+    assert_eq!(depth(&client), 512);
+    assert_eq!(client.world.take_audit(), []);
+}
+
+#[test]
+fn masks_bring_the_default_back() {
+    let (client, key, _machine) = with_machine();
+    set_depth(&client, key, 64, None);
+    client.set(key, "MaxKeyDepth", 0xFFFF, &[], Some("policy")).unwrap();
+    assert_eq!(depth(&client), 512);
+    unset(&client, key, "MaxKeyDepth", Some("policy"));
+    assert_eq!(depth(&client), 64);
+    let role = || LayerOnly { layer: Some("role".into()) };
+    client.run(client.registry.set_blanket(key, role())).unwrap();
+    assert_eq!(depth(&client), 512);
+    client.run(client.registry.clear_blanket(key, role())).unwrap();
+    assert_eq!(depth(&client), 64);
+}
+
+#[test]
+fn hiding_or_deleting_the_key_brings_the_defaults_back() {
+    let (client, key, _machine) = with_machine();
+    let system = client.open("Machine\\System").unwrap();
+    set_depth(&client, key, 64, None);
+    client.hide(key, Some("policy")).unwrap();
+    assert_eq!(depth(&client), 512);
+    set_depth(&client, key, 65, None);
+    assert_eq!(depth(&client), 512, "a hidden key's values do not count");
+    let unhide = Unhide { child: "registry".into(), layer: Some("policy".into()) };
+    client.run(client.registry.unhide(system, unhide)).unwrap();
+    assert_eq!(depth(&client), 65);
+    client.hide(system, Some("policy")).unwrap();
+    assert_eq!(depth(&client), 512);
+    let machine = client.open("Machine").unwrap();
+    let unhide = Unhide { child: "System".into(), layer: Some("policy".into()) };
+    client.run(client.registry.unhide(machine, unhide)).unwrap();
+    assert_eq!(depth(&client), 65);
+    for child in ["Layers", "Scopes", "PendingDeletion"] {
+        let child = client.open(&format!("{REGISTRY}\\{child}")).unwrap();
+        client.delete(child, None).unwrap();
+    }
+    client.delete(key, None).unwrap();
+    assert_eq!(depth(&client), 512);
+    let anew = client.create(REGISTRY).unwrap();
+    set_depth(&client, anew, 70, None);
+    set_depth(&client, key, 71, None);
+    assert_eq!(depth(&client), 70, "the orphan's values do not count");
+}
+
+#[test]
+fn a_bad_setting_keeps_the_last_good_one_is_recorded_once_and_shown() {
+    let (client, key, _machine) = with_machine();
+    set_depth(&client, key, 64, None);
+    let bad =
+        RejectedSetting { name: "MaxKeyDepth".into(), reason: "31 is not in 32..=4096".into() };
+    let record = AuditEvent::SettingRejected { name: bad.name.clone(), reason: bad.reason.clone() };
+    set_depth(&client, key, 31, None);
+    assert_eq!((depth(&client), client.world.take_audit()), (64, vec![record.clone()]));
+    assert_eq!(rejected(&client), [bad]);
+    client.set(key, "SymlinkDepthLimit", 4, &[8, 0, 0, 0], None).unwrap();
+    assert_eq!(client.registry.setting(Setting::SymlinkDepthLimit), 8, "others are still read");
+    set_depth(&client, key, 31, None);
+    assert_eq!(client.world.take_audit(), [], "it is known");
+    client.set(key, "MaxKeyDepth", 11, &[64, 0, 0, 0, 0, 0, 0, 0], None).unwrap();
+    let another =
+        AuditEvent::SettingRejected { name: "MaxKeyDepth".into(), reason: "not a DWORD".into() };
+    assert_eq!((depth(&client), client.world.take_audit()), (64, vec![another]));
+    unset(&client, key, "MaxKeyDepth", None);
+    assert_eq!((depth(&client), rejected(&client)), (512, Vec::new()));
+    set_depth(&client, key, 31, None);
+    assert_eq!((depth(&client), client.world.take_audit()), (512, vec![record]));
+}
+
+#[test]
+fn settings_outlive_the_absence_of_machine_and_are_read_anew_at_its_return() {
+    let (client, key, machine) = with_machine();
+    set_depth(&client, key, 64, None);
+    client.disconnect(1);
+    assert_eq!(depth(&client), 64);
+    client.serve(2, &[("Machine", &machine)]).unwrap();
+    assert_eq!(depth(&client), 64);
+    let fresh = Client::new([]);
+    assert_eq!(depth(&fresh), 512);
+    fresh.serve(1, &[("Machine", &machine)]).unwrap();
+    assert_eq!(depth(&fresh), 64, "another LCS reads the same");
+}
+
+#[test]
+fn of_concurrent_writes_the_last_one_is_in_force() {
+    let (client, key, _machine) = with_machine();
+    for delays in [vec![0], vec![5, 0], vec![0, 3, 1, 6], vec![9, 1, 1, 1, 4]] {
+        client.world.set_delays(delays);
+        let writes = (0..40_u32).map(|number| {
+            let request = SetValue {
+                name: "MaxKeyDepth".into(),
+                value_type: 4,
+                data: (32 + number).to_le_bytes().into(),
+                layer: ["base", "role"].get(number as usize % 2).map(|layer| (*layer).into()),
+                expected_sequence: None,
+            };
+            client.registry.set_value(key, request)
+        });
+        let written: Vec<u64> =
+            client.run(join_all(writes)).into_iter().map(|it| it.unwrap().sequence).collect();
+        let last = (0..40).max_by_key(|number| written[*number as usize]).unwrap();
+        assert_eq!(depth(&client), 32 + last);
+    }
+}
