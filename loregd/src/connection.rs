@@ -24,8 +24,9 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_s
 /// How often to look whether LCS is still there: on Redox the death of a scheme wakes nobody.
 const PULSE: Duration = Duration::from_secs(1);
 
-/// The first size of the buffer for what LCS sends. It grows for a longer frame, and shrinks after it.
-const READ_SIZE: usize = 256 << 10;
+/// The first size of the buffer for what LCS sends: some hundred requests, and little to carry where there
+/// is only one. It grows for a longer frame, and shrinks after it.
+const READ_SIZE: usize = 16 << 10;
 
 /// How many bytes of frames are written at once; a longer frame is written alone.
 const WRITE_SIZE: usize = 256 << 10;
@@ -126,7 +127,8 @@ impl Connection {
         }
     }
 
-    /// Reads once, and shows `take` each message with its size in bytes. False: there was nothing.
+    /// Reads once, and shows `take` each message with its size in bytes. False: there was little or
+    /// nothing, and of what comes an event will tell; LCS does that also for what a read left behind.
     pub(crate) fn read(
         &mut self,
         mut take: impl FnMut(Received, usize) -> Result<(), Error>,
@@ -145,7 +147,7 @@ impl Connection {
         if self.buffer.len() > READ_SIZE {
             self.buffer = vec![0; READ_SIZE];
         }
-        Ok(true)
+        Ok(read > READ_SIZE / 2)
     }
 
     /// Makes room for a frame that is longer than the buffer.

@@ -2,7 +2,8 @@
 //!
 //! A connection speaks frames: u32 little-endian length, then that many bytes of postcard. `read` gives
 //! whole frames of LCS ([`ToSource`]), as many as fit; `write` takes one or more whole frames of the source
-//! ([`FromSource`]). The source claims its hives, opens and purges its files, registers, and from then on
+//! ([`FromSource`]). New frames, and frames that a read left behind, are told by an event (`fevent`). The
+//! source claims its hives, opens and purges its files, registers, and from then on
 //! answers requests, in any order: the first come before [`ToSource::Registered`], because LCS reads its own
 //! configuration before it puts the hives in service. Steps of one hive take effect in the order sent.
 //!
