@@ -25,6 +25,8 @@ pub(super) struct Slot {
     /// Known since the first registration; a source that resumes the hive must bring the same.
     root: Option<Guid>,
     pub(super) state: HiveState,
+    /// LCS has found or made there what it needs itself. Until then it is shown as starting.
+    ready: bool,
     /// +1 for each committed change. Starts anew with each LCS.
     pub(super) generation: u64,
     /// The source that serves it, or did.
@@ -34,6 +36,14 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// The hive's state as clients see it.
+    pub(super) fn visible_state(&self) -> HiveState {
+        match self.state {
+            HiveState::Up if !self.ready => HiveState::Starting,
+            state => state,
+        }
+    }
+
     /// Whether the hive was ever in service.
     pub(super) fn was_registered(&self) -> bool {
         self.root.is_some()
@@ -124,7 +134,8 @@ impl Hives {
             let id = SlotId(self.next);
             self.by_name.insert((name.folded().into(), scope), id);
             let state = HiveState::Starting;
-            let slot = Slot { name, scope, root: None, state, generation: 0, source, index };
+            let slot =
+                Slot { name, scope, root: None, state, ready: false, generation: 0, source, index };
             self.slots.insert(id, slot);
             slots.push(id);
         }
@@ -154,10 +165,20 @@ impl Hives {
             if let Some(slot) = self.slots.get_mut(id) {
                 slot.root = Some(hive.root);
                 slot.state = HiveState::Up;
+                slot.ready = false;
                 slot.generation += 1;
             }
         }
         Ok(slots)
+    }
+
+    /// LCS has found or made in these hives what it needs itself.
+    pub(super) fn made_ready(&mut self, slots: &[SlotId]) {
+        for id in slots {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.ready = true;
+            }
+        }
     }
 
     /// The source is gone: hives that were in service keep their name and identity for its return, a first

@@ -141,6 +141,7 @@ impl<B: Backend> Registry<B> {
         if self.machine().is_some_and(|machine| slots.contains(&machine)) {
             self.machine_arrived().await;
         }
+        self.with(|state| state.hives.made_ready(&slots));
         Ok(())
     }
 

@@ -27,7 +27,7 @@ impl<B: Backend> Registry<B> {
             let hives = global.map(|slot| HiveStatus {
                 name: slot.name.display().to_string(),
                 scope: slot.scope,
-                state: slot.state,
+                state: slot.visible_state(),
                 generation: slot.generation,
             });
             let hives = hives.collect();
