@@ -20,7 +20,7 @@ const CHUNK: usize = 8;
 /// What came of an import.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Keys of the plan that are there now.
+    /// Keys of the file that are there now.
     pub keys: usize,
     /// Values written.
     pub values: usize,
@@ -80,7 +80,7 @@ impl<'a> Import<'a> {
     /// Gets ready. A progress bar appears if stderr is a terminal.
     pub fn new(registry: &'a Registry, layer: Option<&'a str>, plan: &Plan) -> Import<'a> {
         let style = ProgressStyle::with_template("{bar:40} {percent}%  {pos}/{len}  {eta} left");
-        let progress = ProgressBar::new(plan.steps() as u64);
+        let progress = ProgressBar::new(plan.count().steps as u64);
         if let Ok(style) = style {
             progress.set_style(style);
         }
@@ -182,7 +182,7 @@ impl<'a> Import<'a> {
             }
             Some(_) => {
                 // The parent's failure has been told, and says enough.
-                let steps = keys.iter().map(|key| 1 + key.entries.len()).sum::<usize>();
+                let steps = keys.iter().map(PlannedKey::steps).sum::<usize>();
                 self.progress.inc(steps as u64);
                 return ControlFlow::Continue(());
             }
@@ -215,7 +215,7 @@ impl<'a> Import<'a> {
             }
         };
         self.progress.inc(1);
-        if handle.is_ok() {
+        if handle.is_ok() && key.named {
             self.keys.fetch_add(1, Ordering::Relaxed);
         }
         handle

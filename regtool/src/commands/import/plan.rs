@@ -19,6 +19,17 @@ pub struct Plan {
     pub phases: Vec<Phase>,
 }
 
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// Keys that the file names.
+    pub keys: usize,
+    /// Values to write.
+    pub values: usize,
+    /// Everything, for a progress bar.
+    pub steps: usize,
+}
+
 /// What belongs together.
 #[derive(Debug)]
 pub enum Phase {
@@ -42,11 +53,18 @@ pub struct PlannedKey {
     pub path: String,
     /// Where its parent is in the level above; meaningless for a hive.
     pub parent: usize,
+    /// The file has a line for it, and not only for keys below it.
+    pub named: bool,
     /// Its values, each name once.
     pub entries: Vec<Entry>,
 }
 
 impl PlannedKey {
+    /// What it is in a progress bar.
+    pub fn steps(&self) -> usize {
+        1 + self.entries.len()
+    }
+
     /// Its own name.
     pub fn name(&self) -> &str {
         self.path.rsplit('\\').next().unwrap_or_default()
@@ -72,17 +90,23 @@ impl Plan {
         plan
     }
 
-    /// How many keys and values there are to be looked after.
-    pub fn steps(&self) -> usize {
-        self.phases
-            .iter()
-            .map(|phase| match phase {
+    /// How much there is to do.
+    pub fn count(&self) -> Planned {
+        let mut planned = Planned::default();
+        for phase in &self.phases {
+            planned.steps += match phase {
                 Phase::Delete { .. } => 1,
-                Phase::Write(levels) => {
-                    levels.iter().flatten().map(|key| 1 + key.entries.len()).sum()
+                Phase::Write(levels) => levels.iter().flatten().map(PlannedKey::steps).sum(),
+            };
+            if let Phase::Write(levels) = phase {
+                for key in levels.iter().flatten() {
+                    planned.keys += usize::from(key.named);
+                    planned.values +=
+                        key.entries.iter().filter(|entry| entry.value.is_some()).count();
                 }
-            })
-            .sum()
+            }
+        }
+        planned
     }
 
     fn end_phase(&mut self, phase: &mut Building) {
@@ -140,6 +164,7 @@ impl Building {
                         line,
                         path: spelled.clone(),
                         parent: index,
+                        named: false,
                         entries: Vec::new(),
                     });
                     *new.insert(keys.len() - 1)
@@ -148,6 +173,7 @@ impl Building {
         }
         let level = path.names().len() - 1;
         let key = &mut self.levels[level][index];
+        key.named = true;
         for entry in entries {
             match self.entries.entry((level, index, fold(&entry.name))) {
                 Slot::Occupied(earlier) => key.entries[*earlier.get()] = entry.clone(),
@@ -208,7 +234,7 @@ mod tests {
             shown(&plan),
             ["Machine | Machine\\a w=2 | Machine\\a\\b | Machine\\a\\b\\c V=3 w=-"]
         );
-        assert_eq!(plan.steps(), 4 + 3);
+        assert_eq!(plan.count(), Planned { keys: 2, values: 2, steps: 4 + 3 });
     }
 
     #[test]

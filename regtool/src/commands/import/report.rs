@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::carry_out::Outcome;
-use super::plan::Plan;
+use super::plan::{Plan, Planned};
 use crate::exit::{Code, Failure, complain};
 use crate::formats::reg::Document;
 
@@ -17,7 +17,7 @@ const TOLD: usize = 10;
 pub struct Report {
     file: String,
     document: Document,
-    steps: usize,
+    planned: Planned,
     /// `None`: the file has errors, and nothing was tried.
     outcome: Option<Outcome>,
     elapsed: Duration,
@@ -32,12 +32,18 @@ impl Report {
         outcome: Outcome,
         elapsed: Duration,
     ) -> Report {
-        Report { file, document, steps: plan.steps(), outcome: Some(outcome), elapsed }
+        Report { file, document, planned: plan.count(), outcome: Some(outcome), elapsed }
     }
 
     /// Of a file with errors.
     pub fn refused(file: String, document: Document) -> Report {
-        Report { file, document, steps: 0, outcome: None, elapsed: Duration::ZERO }
+        Report {
+            file,
+            document,
+            planned: Planned::default(),
+            outcome: None,
+            elapsed: Duration::ZERO,
+        }
     }
 
     /// Whether all was done, and if not, the last line about it.
@@ -47,12 +53,11 @@ impl Report {
             let what = format!("{} errors; nothing was imported", self.document.errors.len());
             return partial(what, Code::Other);
         };
-        let done = outcome.keys + outcome.values + outcome.deleted_values + outcome.deleted_keys;
         if outcome.lost {
             let what = format!(
-                "stopped, the registry or a source was lost: {} keys and {} values are imported, {done} \
-                 of {} steps",
-                outcome.keys, outcome.values, self.steps
+                "stopped, the registry or a source was lost: {} of {} keys and {} of {} values were \
+                 imported",
+                outcome.keys, self.planned.keys, outcome.values, self.planned.values
             );
             return partial(what, Code::Unavailable);
         }
