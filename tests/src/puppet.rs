@@ -81,7 +81,7 @@ impl Puppet {
             self.names.iter().map(|name| ClaimedHive { name: name.clone(), scope: None }).collect();
         let (version, fold_version) = (RSI_VERSION, FOLD_VERSION);
         self.say(&FromSource::Claim { version, fold_version, hives }).expect("writing a claim");
-        match self.next().expect("an answer to a claim") {
+        match self.receive().expect("an answer to a claim") {
             Received::Other(ToSource::Claimed { .. }) => Ok(()),
             Received::Other(ToSource::Refused(refusal)) => Err(refusal),
             other => panic!("not an answer to a claim: {other:?}"),
@@ -100,7 +100,7 @@ impl Puppet {
         let register = FromSource::Register { hives: hives.collect(), assigns_sequences: false };
         self.say(&register).expect("writing a registration");
         loop {
-            match self.next().expect("an answer to a registration") {
+            match self.receive().expect("an answer to a registration") {
                 Received::Request(header, request) => {
                     let result = self.carry_out(header, &request);
                     self.say(&FromSource::Answer { id: header.id, result }).expect("an answer");
@@ -130,7 +130,7 @@ impl Puppet {
         mut decide: impl FnMut(RequestHeader, &Request) -> Decision + Send + 'static,
     ) -> JoinHandle<Vec<Hive>> {
         thread::spawn(move || {
-            while let Ok(received) = self.next() {
+            while let Ok(received) = self.receive() {
                 let Received::Request(header, request) = received else { continue };
                 let written = match decide(header, &request) {
                     Decision::Answer => {
@@ -159,7 +159,7 @@ impl Puppet {
     ///
     /// # Errors
     /// LCS's: it went away, or the connection is torn down.
-    pub fn next(&mut self) -> Result<Received> {
+    pub fn receive(&mut self) -> Result<Received> {
         let mut buffer = vec![0; MAX_FRAME as usize];
         while self.unread.is_empty() {
             let length = self.connection.read(&mut buffer)?;

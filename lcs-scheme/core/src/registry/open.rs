@@ -146,7 +146,7 @@ impl<B: Backend> Registry<B> {
         let path = KeyPath::parse(path, max_component, max_length)?;
         match base {
             Handle::Key(handle) => {
-                self.require_named(handle.slot, handle.key)?;
+                self.with(|state| state.handles.require_named(handle.slot, handle.key))?;
                 let (slot, key, depth) = (handle.slot, handle.key, handle.depth);
                 Ok((Place { slot, key, path: handle.path.clone(), depth }, path))
             }

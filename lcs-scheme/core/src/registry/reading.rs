@@ -29,13 +29,6 @@ pub(super) struct Entries {
     pub(super) more: bool,
 }
 
-impl Entries {
-    /// The entry of a layer, where all entries are of one name.
-    pub(super) fn of_layer(&self, folded: &str) -> Option<&PathEntry> {
-        self.entries.iter().find(|entry| entry.layer.folded == folded)
-    }
-}
-
 /// Value entries in the order of folded name and folded layer, with all blankets of the key.
 pub(super) struct Values {
     pub(super) entries: Vec<ValueEntry>,

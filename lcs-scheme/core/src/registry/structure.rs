@@ -13,7 +13,9 @@ use super::backend::Backend;
 use super::error::{Error, NotFound};
 use super::handles::{HandleId, KeyHandle};
 use super::hives::SlotId;
+use super::locks::Guard;
 use super::open::Place;
+use super::reading::Entries;
 use super::settings::Setting;
 use crate::model::name::KeyName;
 use crate::model::path::join;
@@ -29,6 +31,24 @@ pub(super) struct NewKey<'a> {
     pub(super) layer: Result<Name, Error>,
     pub(super) volatile: bool,
     pub(super) token: Token,
+}
+
+/// A name under a parent, held so that nobody else changes what its entries say, and that the parent stays.
+struct HeldName<'a> {
+    slot: SlotId,
+    parent: Guid,
+    name: &'a KeyName,
+    /// What the entries say.
+    found: Entries,
+    _guards: (Guard<'a>, Guard<'a>),
+}
+
+impl HeldName<'_> {
+    /// What a layer's entry says.
+    fn target(&self, layer: &Name) -> Option<Target> {
+        let entry = self.found.entries.iter().find(|entry| entry.layer.folded == layer.folded);
+        entry.map(|entry| entry.target)
+    }
 }
 
 impl<B: Backend> Registry<B> {
@@ -60,12 +80,8 @@ impl<B: Backend> Registry<B> {
         parent_record: &KeyRecord,
         new: &NewKey<'_>,
     ) -> Result<(KeyRecord, bool), Error> {
-        let slot = parent.slot;
-        let _parent = self.locks.key_stays(slot, parent.key).await;
-        let _name = self.locks.name(slot, parent.key, new.name.folded()).await;
-        self.require_named(slot, parent.key)?;
-        let mut found = self.lookup(slot, parent.key, new.name).await?;
-        if let Some(record) = self.visible_child(slot, &mut found)? {
+        let mut held = self.hold(parent.slot, parent.key, new.name, parent.key).await?;
+        if let Some(record) = self.visible_child(parent.slot, &mut held.found)? {
             return Ok((record, false));
         }
         new.token.check(Access::CREATE_SUB_KEY.bits())?;
@@ -74,24 +90,9 @@ impl<B: Backend> Registry<B> {
         if parent_record.volatile && !new.volatile {
             return Err(Error::Invalid("a key under a volatile one is volatile"));
         }
-        let old = found.of_layer(&layer.folded).map(|entry| entry.target);
-        if matches!(old, Some(Target::Key(_))) {
+        if let Some(Target::Key(_)) = held.target(&layer) {
             return Err(Error::AlreadyExists);
         }
-        let record = self.create(parent, parent_record, new, layer, old).await?;
-        Ok((record, true))
-    }
-
-    /// Makes a key where the layer's entry is known.
-    async fn create(
-        &self,
-        parent: &Place,
-        parent_record: &KeyRecord,
-        new: &NewKey<'_>,
-        layer: Name,
-        old: Option<Target>,
-    ) -> Result<KeyRecord, Error> {
-        let now = self.backend.now();
         let record = KeyRecord {
             key: self.backend.new_guid(),
             parent: parent.key,
@@ -99,24 +100,11 @@ impl<B: Backend> Registry<B> {
             sd: parent_record.sd.clone(),
             volatile: new.volatile,
             link: false,
-            last_write: now,
+            last_write: self.backend.now(),
         };
-        let conditions = [
-            Condition::KeyExists { key: parent.key },
-            entry_is(parent.key, new.name.folded(), &layer.folded, old),
-        ];
-        let mutations = [
-            Mutation::CreateKey(record.clone()),
-            Mutation::SetEntry {
-                parent: parent.key,
-                name: new.name.to_rsi(),
-                layer,
-                target: Target::Key(record.key),
-            },
-            touch(parent.key, now),
-        ];
-        self.step(parent.slot, conditions.into(), mutations.into()).await?;
-        Ok(record)
+        let target = Some(Target::Key(record.key));
+        self.write_entry(&held, layer, target, Some(record.clone())).await?;
+        Ok((record, true))
     }
 
     fn check_place(&self, parent: &Place, name: &KeyName) -> Result<(), Error> {
@@ -140,30 +128,19 @@ impl<B: Backend> Registry<B> {
     pub async fn delete_key(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.structural(id)?;
         let layer = self.layer(request.layer.as_deref())?;
-        let (slot, parent) = (handle.slot, handle.parent);
-        let _parent = self.locks.key_stays(slot, parent).await;
-        let _name = self.locks.name(slot, parent, handle.name.folded()).await;
-        self.require_named(slot, handle.key)?;
-        let found = self.lookup(slot, parent, &handle.name).await?;
-        let Some(Target::Key(victim)) = found.of_layer(&layer.folded).map(|entry| entry.target)
-        else {
+        let slot = handle.slot;
+        let held = self.hold(slot, handle.parent, &handle.name, handle.key).await?;
+        let Some(Target::Key(victim)) = held.target(&layer) else {
             return Err(Error::NotFound(NotFound::Key));
         };
         let _victim = self.locks.key_goes(slot, victim).await;
         if self.has_visible_children(slot, victim).await? {
             return Err(Error::NotEmpty);
         }
-        let folded = handle.name.folded();
-        let conditions = [entry_is(parent, folded, &layer.folded, Some(Target::Key(victim)))];
-        let mutations = [
-            Mutation::DeleteEntry { parent, name: folded.into(), layer: layer.folded.clone() },
-            touch(parent, self.backend.now()),
-        ];
-        self.step(slot, conditions.into(), mutations.into()).await?;
-        let still_named = found
-            .entries
-            .iter()
-            .any(|entry| entry.layer.folded != layer.folded && entry.target == Target::Key(victim));
+        let mut others =
+            held.found.entries.iter().filter(|entry| entry.layer.folded != layer.folded);
+        let still_named = others.any(|entry| entry.target == Target::Key(victim));
+        self.write_entry(&held, layer, None, None).await?;
         if !still_named {
             self.orphaned(slot, victim).await;
         }
@@ -176,23 +153,12 @@ impl<B: Backend> Registry<B> {
     pub async fn hide_key(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.structural(id)?;
         let layer = self.layer(request.layer.as_deref())?;
-        let (slot, parent) = (handle.slot, handle.parent);
-        let _parent = self.locks.key_stays(slot, parent).await;
-        let _name = self.locks.name(slot, parent, handle.name.folded()).await;
-        self.require_named(slot, handle.key)?;
-        let found = self.lookup(slot, parent, &handle.name).await?;
-        let old = found.of_layer(&layer.folded).map(|entry| entry.target);
-        if matches!(old, Some(Target::Key(_))) {
+        let held = self.hold(handle.slot, handle.parent, &handle.name, handle.key).await?;
+        if let Some(Target::Key(_)) = held.target(&layer) {
             return Err(Error::AlreadyExists);
         }
-        let name = handle.name.to_rsi();
-        let conditions = [entry_is(parent, &name.folded, &layer.folded, old)];
-        let mutations = [
-            Mutation::SetEntry { parent, name, layer, target: Target::Hidden },
-            touch(parent, self.backend.now()),
-        ];
-        self.step(slot, conditions.into(), mutations.into()).await?;
-        self.structure_changed(slot, handle.depth).await;
+        self.write_entry(&held, layer, Some(Target::Hidden), None).await?;
+        self.structure_changed(handle.slot, handle.depth).await;
         Ok(())
     }
 
@@ -208,22 +174,57 @@ impl<B: Backend> Registry<B> {
         })?;
         let child = self.key_name(&request.child)?;
         let layer = self.layer(request.layer.as_deref())?;
-        let (slot, parent) = (handle.slot, handle.key);
-        let _parent = self.locks.key_stays(slot, parent).await;
-        let _name = self.locks.name(slot, parent, child.folded()).await;
-        self.require_named(slot, parent)?;
-        let found = self.lookup(slot, parent, &child).await?;
-        if found.of_layer(&layer.folded).map(|entry| entry.target) != Some(Target::Hidden) {
+        let held = self.hold(handle.slot, handle.key, &child, handle.key).await?;
+        if held.target(&layer) != Some(Target::Hidden) {
             return Err(Error::Invalid("the layer does not hide this name"));
         }
-        let (name, layer) = (child.folded(), layer.folded.as_str());
-        let conditions = [entry_is(parent, name, layer, Some(Target::Hidden))];
-        let mutations = [
-            Mutation::DeleteEntry { parent, name: name.into(), layer: layer.into() },
-            touch(parent, self.backend.now()),
+        self.write_entry(&held, layer, None, None).await?;
+        self.structure_changed(handle.slot, handle.depth + 1).await;
+        Ok(())
+    }
+
+    /// Holds a name under a parent. `named` is the key that the operation is about: it may have been
+    /// deleted while the locks were waited for.
+    async fn hold<'a>(
+        &'a self,
+        slot: SlotId,
+        parent: Guid,
+        name: &'a KeyName,
+        named: Guid,
+    ) -> Result<HeldName<'a>, Error> {
+        let parent_stays = self.locks.key_stays(slot, parent).await;
+        let name_stays = self.locks.name(slot, parent, name.folded()).await;
+        self.with(|state| state.handles.require_named(slot, named))?;
+        let found = self.lookup(slot, parent, name).await?;
+        Ok(HeldName { slot, parent, name, found, _guards: (parent_stays, name_stays) })
+    }
+
+    /// Makes a layer's entry for a held name say this (`None`: nothing), together with the key that it is
+    /// about to name.
+    async fn write_entry(
+        &self,
+        held: &HeldName<'_>,
+        layer: Name,
+        target: Option<Target>,
+        new_key: Option<KeyRecord>,
+    ) -> Result<(), Error> {
+        let (parent, name) = (held.parent, held.name.to_rsi());
+        let conditions = [
+            Condition::KeyExists { key: parent },
+            Condition::EntryIs {
+                parent,
+                name: name.folded.clone(),
+                layer: layer.folded.clone(),
+                target: held.target(&layer),
+            },
         ];
-        self.step(slot, conditions.into(), mutations.into()).await?;
-        self.structure_changed(slot, handle.depth + 1).await;
+        let entry = match target {
+            Some(target) => Mutation::SetEntry { parent, name, layer, target },
+            None => Mutation::DeleteEntry { parent, name: name.folded, layer: layer.folded },
+        };
+        let mut mutations: Vec<Mutation> = new_key.map(Mutation::CreateKey).into_iter().collect();
+        mutations.extend([entry, touch(parent, self.backend.now())]);
+        self.step(held.slot, conditions.into(), mutations).await?;
         Ok(())
     }
 
@@ -237,12 +238,6 @@ impl<B: Backend> Registry<B> {
             }
             state.handles.require_named(handle.slot, handle.key).map(|()| handle)
         })
-    }
-
-    /// Fails if the key was deleted. Asked again under a lock, because that may have happened while the lock
-    /// was waited for.
-    pub(super) fn require_named(&self, slot: SlotId, key: Guid) -> Result<(), Error> {
-        self.with(|state| state.handles.require_named(slot, key))
     }
 
     async fn has_visible_children(&self, slot: SlotId, key: Guid) -> Result<bool, Error> {
@@ -299,8 +294,4 @@ pub(super) fn by_name(entries: &[PathEntry]) -> impl Iterator<Item = &[PathEntry
 /// Moves a key's last write.
 pub(super) fn touch(key: Guid, now: i64) -> Mutation {
     Mutation::WriteKey { key, sd: None, last_write: Some(now) }
-}
-
-fn entry_is(parent: Guid, name: &str, layer: &str, target: Option<Target>) -> Condition {
-    Condition::EntryIs { parent, name: name.into(), layer: layer.into(), target }
 }

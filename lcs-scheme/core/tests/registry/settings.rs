@@ -4,6 +4,8 @@ use futures_util::future::join_all;
 use lcs_abi::call::{DeleteValue, LayerOnly, RejectedSetting, SetValue, Unhide};
 use lcs_core::registry::{AuditEvent, HandleId, Setting};
 use lcs_core::security::Token;
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 use crate::common::Client;
 use crate::common::client::{ROOM, layer};
@@ -172,12 +174,17 @@ fn settings_outlive_the_absence_of_machine_and_are_read_anew_at_its_return() {
     assert_eq!(depth(&fresh), 64, "another LCS reads the same");
 }
 
-#[test]
-fn of_concurrent_writes_the_last_one_is_in_force() {
-    let (client, key, _machine) = with_machine();
-    for delays in [vec![0], vec![5, 0], vec![0, 3, 1, 6], vec![9, 1, 1, 1, 4]] {
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn of_concurrent_writes_the_last_one_is_in_force(
+        delays in vec(prop_oneof![3 => Just(0), 1 => 0..16_u8], 1..40),
+        writers in 2..12_u32,
+    ) {
+        let (client, key, _machine) = with_machine();
         client.world.set_delays(delays);
-        let writes = (0..40_u32).map(|number| {
+        let writes = (0..writers).map(|number| {
             let request = SetValue {
                 name: "MaxKeyDepth".into(),
                 value_type: 4,
@@ -189,7 +196,7 @@ fn of_concurrent_writes_the_last_one_is_in_force() {
         });
         let written: Vec<u64> =
             client.run(join_all(writes)).into_iter().map(|it| it.unwrap().sequence).collect();
-        let last = (0..40).max_by_key(|number| written[*number as usize]).unwrap();
-        assert_eq!(depth(&client), 32 + last);
+        let last = (0..writers).max_by_key(|number| written[*number as usize]).unwrap();
+        prop_assert_eq!(depth(&client), u64::from(32 + last));
     }
 }

@@ -231,6 +231,27 @@ fn an_orphan_that_cannot_be_dropped_does_not_fail_the_close() {
 }
 
 #[test]
+fn a_close_asks_a_source_only_to_drop_the_orphan_that_nobody_has_open() {
+    let (client, _) = Client::with_hive([]);
+    let keys = [client.create("Test\\k").unwrap(), client.open("Test\\k").unwrap()];
+    let other = client.open("Test\\k").unwrap();
+    let key = client.details(other).unwrap().guid;
+    client.world.take_requests();
+    client.close(other);
+    assert_eq!(client.world.take_requests(), []);
+    client.delete(keys[0], None).unwrap();
+    client.world.take_requests();
+    client.close(keys[0]);
+    assert_eq!(client.world.take_requests(), []);
+    client.close(keys[1]);
+    assert_eq!(client.world.take_requests(), [Request::DropKey { key }]);
+    let named = client.create("Test\\k").unwrap();
+    client.world.take_requests();
+    client.close(named);
+    assert_eq!(client.world.take_requests(), []);
+}
+
+#[test]
 fn an_operation_under_way_ends_when_its_source_dies() {
     let (client, _) = Client::with_hive([]);
     let key = client.open("Test").unwrap();
