@@ -66,9 +66,12 @@ fn machine_is_up() -> bool {
     })
 }
 
+/// What a writer wrote and was acknowledged, and the error that ended it.
+type Written = (Vec<(String, u64)>, libreg::Error);
+
 /// Writers that write until an error comes.
 struct Writers {
-    threads: Vec<thread::JoinHandle<(Vec<(String, u64)>, libreg::Error)>>,
+    threads: Vec<thread::JoinHandle<Written>>,
     acknowledged: Arc<AtomicU64>,
 }
 

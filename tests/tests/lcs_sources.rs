@@ -1,5 +1,6 @@
 //! Sources that are slow, die, come back, or break the protocol; LCS and its clients as real processes.
 
+use std::process::Command;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -10,7 +11,8 @@ use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, FromSource, Refusal, Request, RequestHeader};
 use libredox::errno::{EACCES, EINVAL, EIO, ETIMEDOUT};
 use libreg::{Access, CreateKey, Key, Registry, SetValue, ValueType};
-use registry_tests::harness::{Process, Root, session_in};
+use registry_tests::eventually::eventually;
+use registry_tests::harness::{Process, Root, binary, session_in};
 use registry_tests::puppet::{Decision, Puppet};
 
 fn lcs(root: &Root) -> Process {
@@ -383,5 +385,29 @@ fn guids_of_new_keys_are_version_4_and_never_the_same() {
             assert_eq!((guid.0[6] >> 4, guid.0[8] >> 6), (4, 2));
             assert!(!guids[..index].contains(guid));
         }
+    });
+}
+
+#[test]
+fn what_was_opened_for_a_client_that_died_is_closed() {
+    session_in(lcs, |_| {
+        let (asked, was_asked) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let slow = Puppet::in_service(&["Slow"]).serve(move |_, _| {
+            asked.send(()).unwrap();
+            released.recv().unwrap();
+            Decision::Answer
+        });
+        let status = registry();
+        let handles = || status.status().unwrap().details.unwrap().handles;
+        let before = handles();
+        let mut client = Command::new(binary("regtool"));
+        let mut client = Process::spawn(client.args(["check", "Slow"]));
+        was_asked.recv().unwrap();
+        client.kill();
+        // The answer comes, but nobody is there any more to take the handle.
+        release.send(()).unwrap();
+        eventually("the handles' return", || (handles() == before).then_some(()));
+        drop(slow);
     });
 }
