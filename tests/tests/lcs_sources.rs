@@ -204,7 +204,8 @@ fn a_protocol_error_ends_the_connection_and_nothing_else() {
                 assigns_sequences: false,
             }])
         };
-        let errors: [(&str, fn(RequestHeader) -> Decision); 7] = [
+        type ProtocolError = fn(RequestHeader) -> Decision;
+        let errors: [(&str, ProtocolError); 7] = [
             ("unknown id", unknown_id),
             ("answered twice", twice),
             ("wrong kind", wrong_kind),
