@@ -470,13 +470,13 @@ fn haunt(source: &Source, model: &mut Model, number: u8) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
     fn the_registry_does_what_the_model_does(
         max_layers in prop::option::weighted(0.2, 1..4_u8),
         ghosts in vec(any::<u8>(), 0..4),
-        ops in vec(op(), 25..50),
+        ops in vec(op(), 30..60),
     ) {
         let mut player = Player::new(max_layers, &ghosts);
         for (step, op) in ops.iter().enumerate() {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use lcs_abi::Guid;
 use lcs_abi::call::{DeleteValue, QueryValue, QueryValues, Unhide};
 use lcs_abi::rsi::{Answer, Request};
-use lcs_core::registry::{AuditEvent, Error};
+use lcs_core::registry::{AuditEvent, Error, HandleId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -132,7 +132,7 @@ impl Liar {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(800))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn every_operation_ends_whatever_a_source_says(
@@ -156,6 +156,44 @@ proptest! {
         liar.client.world.lie_no_more();
         liar.client.open("Test\\k").unwrap();
         liar.client.disconnect(2);
+    }
+}
+
+#[test]
+fn a_source_that_gives_the_first_page_for_ever_is_found_out() {
+    type Case = (fn(&Request) -> bool, fn(&Client, HandleId) -> Result<(), Error>);
+    let cases: [Case; 3] = [
+        (
+            |request| matches!(request, Request::QueryValue { .. }),
+            |client, key| client.query(key, "v").map(drop),
+        ),
+        (
+            |request| matches!(request, Request::QueryValues { .. }),
+            |client, key| client.values(key, ROOM).map(drop),
+        ),
+        (
+            |request| matches!(request, Request::EnumChildren { .. }),
+            |client, key| client.subkeys(key, false, ROOM).map(drop),
+        ),
+    ];
+    for (of, operation) in cases {
+        let liar = Liar::new();
+        let key = liar.client.open("Test\\k").unwrap();
+        let (asked, mut first) = (Rc::clone(&liar.asked), None);
+        liar.client.world.lie(move |request, mut truth| {
+            if !of(request) {
+                return truth;
+            }
+            asked.set(asked.get() + 1);
+            assert!(asked.get() < ENDLESS, "the operation does not end");
+            if let Ok(Answer::Entries { more, .. } | Answer::Values { more, .. }) = &mut truth {
+                *more = true;
+            }
+            first.get_or_insert(truth).clone()
+        });
+        let done = liar.attempt("the first page", |client| operation(client, key));
+        assert_eq!(done, Err(Error::SourceData));
+        assert_eq!(liar.asked.get(), 2);
     }
 }
 
