@@ -4,7 +4,7 @@ use hosted as _;
 use libredox::Fd;
 use registry_tests::client::{open, words, words_with};
 use registry_tests::echo::Verb;
-use registry_tests::harness::{session, session_as};
+use registry_tests::harness::{session, session_as, skipped};
 
 const UID: u32 = 1234;
 const GID: u32 = 5678;
@@ -70,7 +70,7 @@ fn in_a_std_fs_unlink_too_the_identity_is_the_clients_word() {
 fn identity_is_of_the_effective_ids_at_the_time() {
     session(&["echo"], |_| {
         if !rustix::process::geteuid().is_root() {
-            println!("skipped: changing the effective user needs root");
+            skipped("changing the effective user needs root");
             return;
         }
         let file = open("/scheme/echo/x");

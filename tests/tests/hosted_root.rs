@@ -12,7 +12,7 @@ use redox_scheme::scheme::register_scheme_inner;
 use redox_scheme::{RequestKind, Response, SignalBehavior, Socket};
 use registry_tests::client::{call, open};
 use registry_tests::echo::Verb;
-use registry_tests::harness::session;
+use registry_tests::harness::{session, skipped};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen};
 
 fn root() -> PathBuf {
@@ -23,7 +23,7 @@ fn root() -> PathBuf {
 fn a_client_refuses_a_name_that_is_neither_the_owners_nor_roots() {
     session(&["echo"], |_| {
         if !rustix::process::geteuid().is_root() {
-            println!("skipped: listening as another user needs root");
+            skipped("listening as another user needs root");
             return;
         }
         let names = root().join("scheme");

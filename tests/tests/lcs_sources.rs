@@ -12,7 +12,7 @@ use lcs_abi::rsi::{Answer, FromSource, Refusal, Request, RequestHeader};
 use libredox::errno::{EACCES, EINVAL, EIO, ETIMEDOUT};
 use libreg::{Access, CreateKey, Key, Registry, SetValue, ValueType};
 use registry_tests::eventually::eventually;
-use registry_tests::harness::{Process, Root, binary, session_in};
+use registry_tests::harness::{Process, Root, binary, session_in, skipped};
 use registry_tests::puppet::{Decision, Puppet};
 
 fn lcs(root: &Root) -> Process {
@@ -266,7 +266,7 @@ fn a_late_success_has_its_effect() {
 #[test]
 fn ordinary_users_can_be_no_source_and_open_no_key() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: becoming another user needs root");
+        skipped("becoming another user needs root");
         return;
     }
     session_in(lcs, |_| {
@@ -287,7 +287,7 @@ fn ordinary_users_can_be_no_source_and_open_no_key() {
 #[test]
 fn words_of_the_client_in_a_call_are_no_identity() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: becoming another user needs root");
+        skipped("becoming another user needs root");
         return;
     }
     session_in(lcs, |_| {
@@ -308,10 +308,9 @@ fn requests_that_no_well_behaved_client_makes_are_answered() {
     session_in(lcs, |_| {
         let _machine = Puppet::in_service(&["Machine"]).serve(good);
         let root = libredox::Fd::open("/scheme/reg", libredox::flag::O_CLOEXEC, 0).unwrap();
-        let opcodes = 0..=40;
-        for opcode in opcodes
-            .filter(|opcode| !matches!(opcode, 3 | 4 | 11 | 12 | 21 | 24 | 25 | 27 | 29 | 31 | 34))
-        {
+        // What makes handles, moves descriptors, or wants no answer is left out.
+        let left_out = [11, 12, 21, 24, 25, 27, 29, 31];
+        for opcode in (5..=33).filter(|opcode| !left_out.contains(opcode)) {
             for length in [0, 1, 7, 63, 64, 200] {
                 let mut payload = vec![0xFF; length];
                 let answer = hosted::raw_request(root.raw(), opcode, [0, 0, 0], &mut payload);

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use registry_tests::harness::System;
+use registry_tests::harness::{System, skipped};
 
 #[test]
 fn real_hives_come_out_as_they_went_in_also_after_kill_9_of_everything() {
@@ -38,11 +38,11 @@ fn real_file(name: &str) -> Option<String> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let file = data.join(format!("{name}.reg.xz"));
     if !file.exists() {
-        println!("skipped: {} is not there", file.display());
+        skipped(format_args!("{} is not there", file.display()));
         return None;
     }
     let Ok(output) = Command::new("xz").arg("-dc").arg(&file).output() else {
-        println!("skipped: there is no xz");
+        skipped("there is no xz");
         return None;
     };
     assert!(output.status.success(), "{} cannot be unpacked", file.display());

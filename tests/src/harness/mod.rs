@@ -9,3 +9,10 @@ pub use process::{PATIENCE, Process};
 pub use root::{Root, binary};
 pub use session::{Session, session, session_as, session_in};
 pub use system::System;
+
+/// Says that a test was skipped, and why. Not through `println!`, which `cargo test` shows for failures only.
+pub fn skipped(why: impl std::fmt::Display) {
+    use std::io::Write;
+    // If it cannot be said, nobody listens.
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}

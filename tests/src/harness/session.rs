@@ -4,9 +4,9 @@ use std::any::type_name_of_val;
 use std::env;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use super::{Process, Root};
+use super::{Process, Root, skipped};
 
 const BODY_OF: &str = "REGISTRY_TEST_BODY";
 const DAEMON: &str = "REGISTRY_TEST_DAEMON";
@@ -47,7 +47,7 @@ pub fn session_in(start: impl FnOnce(&Root) -> Process, body: impl FnOnce(Sessio
 pub fn session_as(uid: u32, gid: u32, names: &[&str], body: impl FnOnce(Session)) {
     let in_body = env::var_os(BODY_OF).is_some();
     if !in_body && !rustix::process::geteuid().is_root() {
-        println!("skipped: becoming user {uid} needs root");
+        skipped(format_args!("becoming user {uid} needs root"));
         return;
     }
     run(|root| root.daemon("echo-scheme", names), Some((uid, gid)), body);
@@ -74,13 +74,15 @@ fn run<F: FnOnce(Session)>(
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env("REDOX_HOSTED", root.path())
         .env(BODY_OF, test)
-        .env(DAEMON, daemon.id().to_string());
+        .env(DAEMON, daemon.id().to_string())
+        // Its panics are told on standard error; that it is a test of its own is told to nobody.
+        .stdout(Stdio::null());
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);
     }
     match command.spawn() {
         Err(error) if user.is_some() && error.kind() == ErrorKind::PermissionDenied => {
-            println!("skipped: another user cannot run {}", program.display());
+            skipped(format_args!("another user cannot run {}", program.display()));
         }
         Err(error) => panic!("{command:?}: {error}"),
         Ok(child) => Process::from(child).succeed(),
