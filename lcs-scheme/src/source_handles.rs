@@ -110,9 +110,9 @@ fn message(shared: &Rc<Shared>, id: ConnectionId, message: FromSource) -> bool {
             }
             true
         }
-        (Some(Phase::Claimed), FromSource::Register { hives, assigns_sequences: _ }) => {
+        (Some(Phase::Claimed), FromSource::Register { hives, assigns_sequences }) => {
             sources.set_phase(id, Phase::Registered);
-            register(shared, id, hives);
+            register(shared, id, hives, assigns_sequences);
             true
         }
         (Some(Phase::Registered), FromSource::Answer { id: request, result }) => {
@@ -149,10 +149,15 @@ fn refuse(shared: &Rc<Shared>, id: ConnectionId, refusal: Refusal) {
 }
 
 /// Brings the hives into service; the source is told when LCS is ready too.
-fn register(shared: &Rc<Shared>, id: ConnectionId, hives: Vec<RegisteredHive>) {
+fn register(
+    shared: &Rc<Shared>,
+    id: ConnectionId,
+    hives: Vec<RegisteredHive>,
+    assigns_sequences: bool,
+) {
     let own = Rc::clone(shared);
     shared.start_own(async move {
-        match own.registry.register(id, &hives).await {
+        match own.registry.register(id, &hives, assigns_sequences).await {
             Ok(()) => own.sources.tell(id, frame(&ToSource::Registered)),
             Err(refusal) => refuse(&own, id, refusal),
         }

@@ -247,15 +247,15 @@ pub enum LayerPosition {
 /// What LCS asks of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// The entries of a name in all layers → [`Answer::Entries`].
+    /// The entries of a name in all layers, in the order of the folded layers → [`Answer::Entries`].
     Lookup {
         /// The parent key.
         parent: Guid,
         /// The name, folded.
         name: String,
     },
-    /// The same for all names, in the order of the folded names → [`Answer::Entries`]. The entries of one
-    /// name are never split over two pages.
+    /// The same for all names, in the order of folded name and folded layer → [`Answer::Entries`]. The
+    /// entries of one name are never split over two pages.
     EnumChildren {
         /// The parent key.
         parent: Guid,

@@ -107,7 +107,7 @@ fuzz_target!(|bytes: &[u8]| {
         .expect("a new hive");
     block_on(async {
         let hive = RegisteredHive { root: ROOT, max_sequence: 100 };
-        registry.register(source, &[hive]).await.expect("what was claimed");
+        registry.register(source, &[hive], false).await.expect("what was claimed");
         operate(&registry).await;
     });
 });

@@ -56,6 +56,8 @@ struct Source {
     /// In the order of the newest claim.
     slots: Vec<SlotId>,
     connection: Option<ConnectionId>,
+    /// It gives out sequence numbers itself.
+    assigns_sequences: bool,
 }
 
 /// All hives.
@@ -140,7 +142,8 @@ impl Hives {
             slots.push(id);
         }
         self.next += 1;
-        self.sources.insert(source, Source { slots, connection: Some(connection) });
+        let connection = Some(connection);
+        self.sources.insert(source, Source { slots, connection, assigns_sequences: false });
     }
 
     /// Takes a source's registration: its hives are the ones it claimed, with the roots they always had.
@@ -148,6 +151,7 @@ impl Hives {
         &mut self,
         connection: ConnectionId,
         hives: &[RegisteredHive],
+        assigns_sequences: bool,
     ) -> Result<Vec<SlotId>, Refusal> {
         let slots = self.slots_of(connection);
         let starting =
@@ -169,7 +173,17 @@ impl Hives {
                 slot.generation += 1;
             }
         }
+        let source = self.of_connection(connection);
+        if let Some(source) = source.and_then(|source| self.sources.get_mut(&source)) {
+            source.assigns_sequences = assigns_sequences;
+        }
         Ok(slots)
+    }
+
+    /// Whether the hive's source gives out sequence numbers itself.
+    pub(super) fn assigns_sequences(&self, id: SlotId) -> bool {
+        let source = self.slots.get(&id).and_then(|slot| self.sources.get(&slot.source));
+        source.is_some_and(|source| source.assigns_sequences)
     }
 
     /// LCS has found or made in these hives what it needs itself.
@@ -308,7 +322,7 @@ mod tests {
         claim(&mut hives, 1, &["Machine", "Users"]).unwrap();
         let machine = hives.global("machine").unwrap();
         assert_eq!(hives.address(machine), None);
-        hives.register(ConnectionId(1), &roots(&[1, 2])).unwrap();
+        hives.register(ConnectionId(1), &roots(&[1, 2]), false).unwrap();
         let address = Address { connection: ConnectionId(1), hive: 0 };
         assert_eq!(hives.address(machine), Some((address, Guid([1; 16]))));
         assert_eq!(hives.disconnected(ConnectionId(1)).len(), 2);
@@ -320,7 +334,7 @@ mod tests {
     fn only_the_same_set_with_the_same_roots_resumes() {
         let mut hives = Hives::default();
         claim(&mut hives, 1, &["Machine", "Users"]).unwrap();
-        hives.register(ConnectionId(1), &roots(&[1, 2])).unwrap();
+        hives.register(ConnectionId(1), &roots(&[1, 2]), false).unwrap();
         assert_eq!(claim(&mut hives, 2, &["Machine", "Users"]), Err(Refusal::AlreadyExists));
         hives.disconnected(ConnectionId(1));
         assert_eq!(claim(&mut hives, 2, &["Machine"]), Err(Refusal::AlreadyExists));
@@ -329,8 +343,8 @@ mod tests {
             Err(Refusal::AlreadyExists)
         );
         claim(&mut hives, 2, &["users", "MACHINE"]).unwrap();
-        assert_eq!(hives.register(ConnectionId(2), &roots(&[1, 2])), Err(Refusal::Stale));
-        hives.register(ConnectionId(2), &roots(&[2, 1])).unwrap();
+        assert_eq!(hives.register(ConnectionId(2), &roots(&[1, 2]), false), Err(Refusal::Stale));
+        hives.register(ConnectionId(2), &roots(&[2, 1]), false).unwrap();
         let (address, root) = hives.address(hives.global("machine").unwrap()).unwrap();
         assert_eq!((address.hive, root), (1, Guid([1; 16])));
     }
@@ -342,7 +356,7 @@ mod tests {
         assert_eq!(claim(&mut hives, 2, &["machine"]), Err(Refusal::AlreadyExists));
         hives.disconnected(ConnectionId(1));
         claim(&mut hives, 2, &["machine"]).unwrap();
-        hives.register(ConnectionId(2), &roots(&[1])).unwrap();
+        hives.register(ConnectionId(2), &roots(&[1]), false).unwrap();
         hives.unregister(ConnectionId(2));
         claim(&mut hives, 3, &["machine", "Other"]).unwrap();
     }
@@ -356,6 +370,6 @@ mod tests {
         let many: Vec<String> = (0..65).map(|n| n.to_string()).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(claim(&mut hives, 1, &many), Err(Refusal::TooMany));
-        assert_eq!(hives.register(ConnectionId(1), &[]), Err(Refusal::Invalid));
+        assert_eq!(hives.register(ConnectionId(1), &[], false), Err(Refusal::Invalid));
     }
 }

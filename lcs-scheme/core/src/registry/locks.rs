@@ -29,7 +29,7 @@ enum Place {
 #[derive(Default)]
 pub(super) struct Locks(Mutex<HashMap<Place, Weak<RwLock<()>>>>);
 
-/// A lock that is held.
+/// A lock that is held, or waited for.
 pub(super) struct Guard<'a> {
     held: Option<Held>,
     place: Place,
@@ -44,9 +44,10 @@ enum Held {
 impl Locks {
     /// The key stays.
     pub(super) async fn key_stays(&self, slot: SlotId, key: Guid) -> Guard<'_> {
-        let place = Place::Key(slot, key);
-        let guard = self.lock(&place).read_arc().await;
-        Guard { held: Some(Held::Shared { _guard: guard }), place, locks: self }
+        let mut guard = self.waiting(Place::Key(slot, key));
+        let lock = self.lock(&guard.place);
+        guard.held = Some(Held::Shared { _guard: lock.read_arc().await });
+        guard
     }
 
     /// Nothing is created under the key.
@@ -65,8 +66,15 @@ impl Locks {
     }
 
     async fn exclusive(&self, place: Place) -> Guard<'_> {
-        let guard = self.lock(&place).write_arc().await;
-        Guard { held: Some(Held::Exclusive { _guard: guard }), place, locks: self }
+        let mut guard = self.waiting(place);
+        let lock = self.lock(&guard.place);
+        guard.held = Some(Held::Exclusive { _guard: lock.write_arc().await });
+        guard
+    }
+
+    /// Who waits for a lock has the guard already: an operation that is given up tidies up behind itself.
+    fn waiting(&self, place: Place) -> Guard<'_> {
+        Guard { held: None, place, locks: self }
     }
 
     fn lock(&self, place: &Place) -> Arc<RwLock<()>> {

@@ -126,9 +126,10 @@ impl<B: Backend> Registry<B> {
         &self,
         connection: ConnectionId,
         hives: &[RegisteredHive],
+        assigns_sequences: bool,
     ) -> Result<(), Refusal> {
         let slots = self.with(|state| {
-            let slots = state.hives.register(connection, hives)?;
+            let slots = state.hives.register(connection, hives, assigns_sequences)?;
             for hive in hives {
                 let next = hive.max_sequence.saturating_add(1);
                 state.next_sequence = state.next_sequence.max(next);
@@ -216,6 +217,10 @@ impl<B: Backend> Registry<B> {
             let Answer::Applied { first_sequence } = answer.await? else {
                 return Err(self.malformed(slot, "answer of another kind"));
             };
+            let assigns = self.with(|state| state.hives.assigns_sequences(slot));
+            if first_sequence.is_some() != assigns {
+                return Err(self.malformed(slot, "sequence numbers of the wrong giver"));
+            }
             let first = first_sequence.unwrap_or(reserved);
             self.with(|state| {
                 let next = first.saturating_add(count as u64);

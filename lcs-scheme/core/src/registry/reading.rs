@@ -21,7 +21,7 @@ pub(super) const PAGE_BYTES: u32 = 256 << 10;
 /// The largest data of a value that any setting allows, in bytes.
 const MAX_VALUE_SIZE: usize = 64 << 20;
 
-/// Path entries in the order of their folded names, with the records of the keys they name.
+/// Path entries in the order of folded name and folded layer, with the records of the keys they name.
 pub(super) struct Entries {
     pub(super) entries: Vec<PathEntry>,
     /// The record of every key that one of the entries names.
@@ -82,7 +82,9 @@ impl<B: Backend> Registry<B> {
         };
         let keys: HashMap<Guid, KeyRecord> =
             keys.into_iter().map(|record| (record.key, record)).collect();
-        let sorted = entries.is_sorted_by_key(|entry| &entry.name.folded);
+        let sorted = entries.is_sorted_by(|a, b| {
+            (&a.name.folded, &a.layer.folded) < (&b.name.folded, &b.layer.folded)
+        });
         let entry_possible = |entry: &PathEntry| {
             let record_possible = match entry.target {
                 Target::Hidden => true,

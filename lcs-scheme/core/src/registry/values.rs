@@ -137,10 +137,10 @@ impl<B: Backend> Registry<B> {
         layer: &Name,
     ) -> Result<(), Error> {
         let found = self.value(handle.slot, handle.key, name).await?;
-        let others = found
-            .entries
-            .iter()
-            .filter(|entry| entry.layer.folded != layer.folded && entry.layer.folded != BASE_LAYER);
+        if found.entries.iter().any(|entry| entry.layer.folded == layer.folded) {
+            return Ok(());
+        }
+        let others = found.entries.iter().filter(|entry| entry.layer.folded != BASE_LAYER);
         let places = self.with(|state| state.settings.size(Setting::MaxLayersPerValue)) - 1;
         if others.count() >= places {
             return Err(Error::LimitExceeded("MaxLayersPerValue"));

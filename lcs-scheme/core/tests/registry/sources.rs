@@ -36,7 +36,7 @@ fn before_a_source_registers_there_is_no_hive() {
     assert_eq!(client.open("Test"), Err(Error::NotFound(NotFound::Hive)));
     assert_eq!(generation(&client, "Test").0, HiveState::Starting);
     let hive = RegisteredHive { root: source.root(), max_sequence: 0 };
-    client.run(client.registry.register(ConnectionId(1), &[hive])).unwrap();
+    client.run(client.registry.register(ConnectionId(1), &[hive], false)).unwrap();
     assert!(client.open("Test").is_ok());
     assert_eq!(generation(&client, "Test").0, HiveState::Up);
 }
@@ -111,7 +111,7 @@ fn sequence_numbers_go_on_above_those_of_every_source() {
     let claim = [ClaimedHive { name: "Other".into(), scope: None }];
     client.registry.claim(ConnectionId(7), &claim).unwrap();
     let hive = RegisteredHive { root: other.root(), max_sequence: 1_000_000 };
-    client.run(client.registry.register(ConnectionId(7), &[hive])).unwrap();
+    client.run(client.registry.register(ConnectionId(7), &[hive], false)).unwrap();
     let after = client.set(key, "v", 1, b"", None).unwrap();
     assert!(before < 1_000_000 && after > 1_000_000, "{before}, {after}");
 }
@@ -123,7 +123,7 @@ fn when_there_are_no_sequence_numbers_left_nothing_is_written() {
     let claim = [ClaimedHive { name: "Test".into(), scope: None }];
     client.registry.claim(ConnectionId(1), &claim).unwrap();
     let hive = RegisteredHive { root: source.root(), max_sequence: u64::MAX };
-    client.run(client.registry.register(ConnectionId(1), &[hive])).unwrap();
+    client.run(client.registry.register(ConnectionId(1), &[hive], false)).unwrap();
     let root = client.open("Test").unwrap();
     assert_eq!(client.set(root, "v", 1, b"", None), Err(Error::SequencesExhausted));
     assert_eq!(client.create("Test\\k"), Err(Error::SequencesExhausted));

@@ -80,7 +80,7 @@ impl Client {
             max_sequence: source.max_sequence(),
         };
         let registered: Vec<RegisteredHive> = hives.iter().map(registered).collect();
-        self.run(self.registry.register(connection, &registered))
+        self.run(self.registry.register(connection, &registered, false))
     }
 
     /// The source's process dies.

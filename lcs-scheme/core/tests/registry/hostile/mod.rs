@@ -266,6 +266,8 @@ fn what_cannot_be_is_rejected_and_recorded() {
         (listing, bent(Bend::BadLayer(0)), values),
         (listing, bent(Bend::WrongFolding(2)), values),
         (apply, Lie::Anything(Answer::Done), set),
+        // This source registered as one that does not give out numbers.
+        (apply, Lie::Anything(Answer::Applied { first_sequence: Some(9) }), set),
         (flushing, Lie::Anything(Answer::Copied { number: 1 }), flush),
     ];
     for (of, lie, operation) in cases {
