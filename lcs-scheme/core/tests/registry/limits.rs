@@ -81,12 +81,10 @@ fn a_value_is_no_larger_than_max_value_size() {
 fn a_layer_that_has_its_place_keeps_it_when_the_limit_falls() {
     let (client, settings) = with_machine();
     let root = client.open("Test").unwrap();
-    for layer in ["r1", "r2"] {
-        client.set(root, "v", 1, b"old", Some(layer)).unwrap();
-    }
+    client.set(root, "v", 1, b"old", Some("r1")).unwrap();
     limit(&client, settings, "MaxLayersPerValue", 1);
-    client.set(root, "v", 1, b"new", Some("r2")).unwrap();
-    let refused = client.set(root, "v", 1, b"new", Some("policy"));
+    client.set(root, "v", 1, b"new", Some("r1")).unwrap();
+    let refused = client.set(root, "v", 1, b"new", Some("r2"));
     assert_eq!(refused, Err(Error::LimitExceeded("MaxLayersPerValue")));
 }
 
