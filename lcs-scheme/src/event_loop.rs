@@ -31,6 +31,9 @@ event::user_data! {
 /// How many requests are taken from a scheme's socket at once.
 const BATCH: usize = 256;
 
+/// After how many passes both schemes are looked at, whatever events said.
+const PASSES: usize = 16;
+
 /// What requests work with.
 pub struct Shared {
     /// What the registry means.
@@ -79,21 +82,28 @@ impl Shared {
 pub struct Scheme {
     socket: Socket,
     outbox: Rc<Outbox>,
+    /// There may be requests. Events tell only of what comes, so it stays true until a look found none.
+    ready: bool,
 }
 
 impl Scheme {
     /// The scheme of this socket.
     pub fn new(socket: Socket, outbox: Rc<Outbox>) -> Scheme {
-        Scheme { socket, outbox }
+        Scheme { socket, outbox, ready: true }
     }
 
     /// Takes some requests, if there are any.
-    fn take(&self, batch: &mut Vec<Request>) -> Result<(), Error> {
-        match self.socket.read_requests(batch, SignalBehavior::Restart) {
-            Ok(()) => Ok(()),
-            Err(error) if matches!(error.errno, EAGAIN | EINTR) => Ok(()),
-            Err(error) => Err(Error::Socket(error.into())),
+    fn take(&mut self, batch: &mut Vec<Request>) -> Result<(), Error> {
+        if !self.ready {
+            return Ok(());
         }
+        match self.socket.read_requests(batch, SignalBehavior::Restart) {
+            Ok(()) => self.ready = !batch.is_empty(),
+            Err(error) if error.errno == EAGAIN => self.ready = false,
+            Err(error) if error.errno == EINTR => {}
+            Err(error) => return Err(Error::Socket(error.into())),
+        }
+        Ok(())
     }
 
     fn flush(&self) -> Result<(), Error> {
@@ -129,53 +139,55 @@ impl Daemon {
     /// Serves until a socket fails.
     pub fn serve(&mut self) -> Result<(), Error> {
         loop {
-            if !self.pass()? {
-                self.sleep()?;
+            for _ in 0..PASSES {
+                self.pass()?;
+                if !self.reg.ready && !self.regsrc.ready {
+                    self.sleep()?;
+                }
             }
+            // One scheme that is never done with must not keep the other's events from being seen.
+            self.reg.ready = true;
+            self.regsrc.ready = true;
         }
     }
 
-    /// Does what there is to do, once; tells whether there was something. Both schemes have their turn in
-    /// every pass, whatever the other is asked.
-    fn pass(&mut self) -> Result<bool, Error> {
+    /// Does what there is to do, once. Both schemes have their turn in every pass, whatever the other is
+    /// asked.
+    fn pass(&mut self) -> Result<(), Error> {
         let mut batch = std::mem::take(&mut self.batch);
         self.reg.take(&mut batch)?;
-        let mut worked = !batch.is_empty();
         for request in batch.drain(..) {
             self.reg_request(request);
         }
         self.regsrc.take(&mut batch)?;
-        worked |= !batch.is_empty();
         for request in batch.drain(..) {
             self.regsrc_request(request);
         }
         self.batch = batch;
 
-        while self.shared.executor.try_tick() {
-            worked = true;
-        }
         self.shared.sources.expire(Moment::now());
+        while self.shared.executor.try_tick() {}
         self.shared.sources.deliver();
         self.reg.flush()?;
         self.regsrc.flush()?;
         self.shared.sources.set_limits(Shared::limits(&self.shared.registry));
-        Ok(worked)
+        Ok(())
     }
 
     /// Waits for an event.
-    fn sleep(&self) -> Result<(), Error> {
+    fn sleep(&mut self) -> Result<(), Error> {
         let deadlines = self.shared.sources.deadlines();
         deadlines.borrow_mut().arm().map_err(Error::Timer)?;
         match self.queue.next_event() {
-            Ok(event) => {
-                if event.user_data == Wake::Timer {
-                    deadlines.borrow_mut().woke();
-                }
-                Ok(())
-            }
-            Err(error) if error.is_interrupt() => Ok(()),
-            Err(error) => Err(Error::Events(error)),
+            Ok(event) => match event.user_data {
+                Wake::Reg => self.reg.ready = true,
+                Wake::RegSrc => self.regsrc.ready = true,
+                Wake::Timer => deadlines.borrow_mut().woke(),
+            },
+            Err(error) if error.is_interrupt() => {}
+            Err(error) => return Err(Error::Events(error)),
         }
+        Ok(())
     }
 
     fn reg_request(&self, request: Request) {
