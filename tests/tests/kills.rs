@@ -1,8 +1,9 @@
 //! Daemons that are killed at any moment: what was acknowledged is there, and nobody hangs.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
@@ -194,6 +195,70 @@ fn kill(name: &str) {
 }
 
 #[test]
+fn fifty_interrupted_imports_say_so_and_what_they_say_is_imported_is_there() {
+    session_in(
+        |root| root.daemon("lcs-scheme", &[]),
+        |_| {
+            let mut dice = Dice::new();
+            let mut source = loregd();
+            let file = root_directory().join("some.reg");
+            write_reg_file(&file, 600);
+            let registry = Registry::open().expect("the registry");
+            let mut interrupted = 0;
+            for round in 1..=50 {
+                let path = format!(r"Machine\Round{round}");
+                let handle = create(&path);
+                let before = generation(&registry);
+                let mut regtool = Command::new(binary("regtool"));
+                regtool.args(["import", "--json", "--under", &path]).arg(&file);
+                let mut regtool = regtool
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .expect("an import");
+                // A moment at which this many of its 1,800 steps are done, or a little later.
+                let some = dice.below(1500);
+                let deadline = Instant::now() + PATIENCE;
+                while generation(&registry) < before + some {
+                    assert!(Instant::now() < deadline, "the import stands still");
+                }
+                source.kill();
+                assert_eq!(handle.info().expect_err("no source").errno(), Some(EIO));
+                let mut report = String::new();
+                let stdout = regtool.stdout.as_mut().expect("its output");
+                stdout.read_to_string(&mut report).expect("its report");
+                let status = regtool.wait().expect("its end");
+                source = loregd();
+                let report: serde_json::Value =
+                    serde_json::from_str(&report).expect("a report in JSON");
+                let report = report.get(0).unwrap_or(&report);
+                if report["complete"] != true {
+                    assert_eq!(status.code(), Some(4), "{report}");
+                    interrupted += 1;
+                }
+                let below: Vec<_> = handle
+                    .subkeys(true)
+                    .map(|subkey| subkey.expect("a subkey").counts.expect("its counts"))
+                    .collect();
+                let values: u64 = below.iter().map(|counts| counts.values).sum();
+                // The key that all are under, and its parent, are among the reported ones.
+                let keys = below.len() as u64 + 2;
+                assert!(report["keys"].as_u64().expect("a count") <= keys, "{keys} keys: {report}");
+                assert!(
+                    report["values"].as_u64().expect("a count") <= values,
+                    "{values}: {report}"
+                );
+            }
+            assert!(interrupted >= 25, "only {interrupted} imports were interrupted");
+        },
+    );
+}
+
+fn generation(registry: &Registry) -> u64 {
+    registry.status().expect("a status").hives[0].generation
+}
+
+#[test]
 fn an_import_says_that_loregd_died_and_can_be_done_again() {
     let root = Root::new();
     let mut init = Command::new(binary("redox-hosted"));
@@ -211,18 +276,18 @@ fn import_while_loregd_is_killed() {
     let registry = Registry::open().expect("the registry");
     let handle = create(r"Machine\Import");
     let mut interrupted = 0;
-    for _ in 0..4 {
+    for _ in 0..2 {
         let import = || {
             let mut regtool = Command::new(binary("regtool"));
-            regtool.arg("import").arg(&file);
+            regtool.args(["import", "--under", r"Machine\Import"]).arg(&file);
             regtool
         };
         let mut running = Process::spawn(&mut import());
-        let before = registry.status().expect("a status").hives[0].generation;
+        let before = generation(&registry);
         let some = 1 + dice.below(3000);
         let finished = AtomicBool::new(false);
         eventually("the import's progress", || {
-            let generation = registry.status().expect("a status").hives[0].generation;
+            let generation = generation(&registry);
             finished.store(running.wait(std::time::Duration::ZERO).is_some(), Ordering::Relaxed);
             (generation >= before + some || finished.load(Ordering::Relaxed)).then_some(())
         });
@@ -241,7 +306,8 @@ fn import_while_loregd_is_killed() {
     }
     assert!(interrupted > 0, "no import was interrupted");
     let mut again = Command::new(binary("regtool"));
-    Process::spawn(again.arg("import").arg(&file)).succeed();
+    again.args(["import", "--under", r"Machine\Import"]).arg(&file);
+    Process::spawn(&mut again).succeed();
     let key = registry.open_key(r"Machine\Import\Key3999", Access::KEY_READ).expect("the last key");
     assert_eq!(key.value("Number").expect("its value").data, 3999_u32.to_le_bytes());
 }
@@ -250,7 +316,7 @@ fn write_reg_file(path: &Path, keys: u32) {
     let mut text = String::from("Windows Registry Editor Version 5.00\n\n");
     for number in 0..keys {
         text.push_str(&format!(
-            "[HKEY_LOCAL_MACHINE\\Import\\Key{number}]\n\"Number\"=dword:{number:08x}\n\"Text\"=\"some text\"\n\n"
+            "[HKEY_LOCAL_MACHINE\\Key{number}]\n\"Number\"=dword:{number:08x}\n\"Text\"=\"some text\"\n\n"
         ));
     }
     fs::write(path, text).expect("a .reg file");
