@@ -47,26 +47,6 @@ impl KeyName {
         }
         checked(name, max_length).map(KeyName)
     }
-
-    /// Checks what a source says is a name, both spellings of it.
-    pub fn from_source(name: &rsi::Name) -> Option<KeyName> {
-        KeyName::new(&name.display, usize::MAX).ok().filter(|checked| checked.0 == *name)
-    }
-
-    /// As written.
-    pub fn display(&self) -> &str {
-        &self.0.display
-    }
-
-    /// Folded.
-    pub fn folded(&self) -> &str {
-        &self.0.folded
-    }
-
-    /// Both spellings, for a source.
-    pub fn to_rsi(&self) -> rsi::Name {
-        self.0.clone()
-    }
 }
 
 /// The name of a value: without NUL, possibly empty (the default value), and, when it was checked, not
@@ -79,27 +59,36 @@ impl ValueName {
     pub fn new(name: &str, max_length: usize) -> Result<ValueName, NameError> {
         checked(name, max_length).map(ValueName)
     }
-
-    /// Checks what a source says is a name, both spellings of it.
-    pub fn from_source(name: &rsi::Name) -> Option<ValueName> {
-        ValueName::new(&name.display, usize::MAX).ok().filter(|checked| checked.0 == *name)
-    }
-
-    /// As written.
-    pub fn display(&self) -> &str {
-        &self.0.display
-    }
-
-    /// Folded.
-    pub fn folded(&self) -> &str {
-        &self.0.folded
-    }
-
-    /// Both spellings, for a source.
-    pub fn to_rsi(&self) -> rsi::Name {
-        self.0.clone()
-    }
 }
+
+/// What both kinds of names have.
+macro_rules! spellings {
+    ($($name:ident),*) => {
+        $(impl $name {
+            /// Checks what a source says is a name, both spellings of it.
+            pub fn from_source(name: &rsi::Name) -> Option<$name> {
+                $name::new(&name.display, usize::MAX).ok().filter(|checked| checked.0 == *name)
+            }
+
+            /// As written.
+            pub fn display(&self) -> &str {
+                &self.0.display
+            }
+
+            /// Folded.
+            pub fn folded(&self) -> &str {
+                &self.0.folded
+            }
+
+            /// Both spellings, for a source.
+            pub fn to_rsi(&self) -> rsi::Name {
+                self.0.clone()
+            }
+        })*
+    };
+}
+
+spellings!(KeyName, ValueName);
 
 fn checked(name: &str, max_length: usize) -> Result<rsi::Name, NameError> {
     if name.contains('\0') {
