@@ -71,5 +71,6 @@ show delete "$tour" -r
 if [ -t 0 ] && [ -t 1 ]; then
     title 'Your turn: try help, or leave with Ctrl-D'
     rm -rf "$folder"
-    exec regtool shell
+    # What is typed here belongs to this system, not to the user's home.
+    exec env REGTOOL_HISTORY="$REDOX_HOSTED/regtool.history" regtool shell
 fi
