@@ -10,6 +10,8 @@ use redox_scheme::{OpenResult, Response};
 use syscall::error::{ECANCELED, EIO, ETIMEDOUT, Error};
 use syscall::schemev2::NewFdFlags;
 
+use crate::clock::{Alarm, Clock};
+use crate::deadlines::Moment;
 use crate::outbox::Outbox;
 use crate::raw::Incoming;
 
@@ -31,18 +33,28 @@ pub struct Call {
     incoming: RefCell<Option<Incoming>>,
     /// A source was asked something for it, which may have an effect.
     asked: Cell<bool>,
+    /// Requests that were sent for it and not answered yet.
+    in_flight: Cell<usize>,
+    last_progress: Cell<Moment>,
+    /// Where its patience is kept, once it has to wait.
+    alarm: Cell<Option<Alarm>>,
+    clock: Rc<Clock>,
     cancelled: Cell<bool>,
     task: RefCell<Option<Task<()>>>,
 }
 
 impl Call {
     /// Takes on a request, whose answer goes to `outbox`.
-    pub fn new(incoming: Incoming, outbox: Rc<Outbox>) -> Rc<Call> {
+    pub fn new(incoming: Incoming, outbox: &Rc<Outbox>, clock: &Rc<Clock>) -> Rc<Call> {
         let id = incoming.id();
         let call = Rc::new(Call {
-            outbox,
+            outbox: Rc::clone(outbox),
             incoming: RefCell::new(Some(incoming)),
             asked: Cell::new(false),
+            in_flight: Cell::new(0),
+            last_progress: Cell::new(Moment::default()),
+            alarm: Cell::new(None),
+            clock: Rc::clone(clock),
             cancelled: Cell::new(false),
             task: RefCell::new(None),
         });
@@ -55,6 +67,9 @@ impl Call {
         let Some(mut incoming) = self.incoming.take() else {
             return false;
         };
+        if let Some(alarm) = self.alarm.take() {
+            self.clock.stop(alarm);
+        }
         let id = incoming.id();
         let status = |result: Result<usize, i32>| result.map_err(Error::new);
         let response = match reply {
@@ -97,14 +112,50 @@ impl Call {
         *self.task.borrow_mut() = Some(task);
     }
 
-    /// A source was asked something for it.
-    pub fn set_asked(&self) {
+    /// A source is to be asked something for it, now (`sent`) or when its turn comes.
+    pub fn asks(&self, sent: bool) {
         self.asked.set(true);
+        if sent {
+            self.sent();
+        }
     }
 
-    /// The source takes too long: the caller is told, the work goes on, for it may yet have its effect.
+    /// A request for it was sent.
+    pub fn sent(&self) {
+        self.in_flight.set(self.in_flight.get() + 1);
+    }
+
+    /// A request that was sent for it has its answer, or will have none.
+    pub fn progressed(&self) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        self.last_progress.set(Moment::now());
+    }
+
+    /// When it last came further.
+    pub fn last_progress(&self) -> Moment {
+        self.last_progress.get()
+    }
+
+    /// It has to wait: from now on its patience counts.
+    fn waits(self: &Rc<Self>) {
+        if self.alarm.get().is_none() && self.is_open() {
+            self.last_progress.set(Moment::now());
+            self.alarm.set(Some(self.clock.start(self)));
+        }
+    }
+
+    /// Its patience was renewed.
+    pub fn set_alarm(&self, alarm: Alarm) {
+        self.alarm.set(Some(alarm));
+    }
+
+    /// It takes too long, and the caller is told. The work goes on where a source has a request of it, for
+    /// that may yet have its effect; what waits for something else is given up.
     pub fn expire(&self) {
         self.answer(Reply::Status(Err(ETIMEDOUT)));
+        if self.in_flight.get() == 0 {
+            drop(self.task.take());
+        }
     }
 
     /// The caller no longer wants it. If nothing happened yet nothing will; else the true answer is awaited.
@@ -158,6 +209,9 @@ impl<F: Future<Output = ()>> Future for Work<F> {
         self.current.0.replace(Some(call));
         let polled = self.work.as_mut().poll(context);
         self.current.0.replace(None);
+        if polled.is_pending() {
+            self.call.waits();
+        }
         polled
     }
 }

@@ -8,7 +8,7 @@ use libredox::error::Result;
 use libredox::{Fd, flag};
 
 /// A point on the monotonic clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
 impl Moment {

@@ -18,7 +18,6 @@ pub fn of(error: &Error) -> i32 {
         Error::NotEmpty => errno::ENOTEMPTY,
         Error::AlreadyExists => errno::EEXIST,
         Error::BufferTooSmall { .. } => errno::ERANGE,
-        Error::TimedOut => errno::ETIMEDOUT,
         Error::SourceDown | Error::SourceData => errno::EIO,
         Error::Source(error) => of_source(*error),
         Error::SequencesExhausted => errno::EOVERFLOW,

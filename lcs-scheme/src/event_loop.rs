@@ -11,11 +11,12 @@ use redox_scheme::{Request, RequestKind, Response, SignalBehavior, Socket};
 use syscall::error::{EAGAIN, EINTR, EOPNOTSUPP};
 
 use crate::call::{Call, Current, Work};
+use crate::clock::Clock;
 use crate::deadlines::Moment;
 use crate::identity::Identity;
 use crate::outbox::Outbox;
 use crate::raw::Incoming;
-use crate::regsrc::{Limits, Sources};
+use crate::regsrc::Sources;
 use crate::start::Error;
 use crate::world::World;
 use crate::{reg, source_handles};
@@ -40,6 +41,8 @@ pub struct Shared {
     pub registry: Registry<World>,
     /// The connections of sources.
     pub sources: Rc<Sources>,
+    /// How long callers wait.
+    pub clock: Rc<Clock>,
     /// Who is who.
     pub identity: Identity,
     current: Current,
@@ -51,10 +54,11 @@ impl Shared {
     pub fn new(
         registry: Registry<World>,
         sources: Rc<Sources>,
+        clock: Rc<Clock>,
         identity: Identity,
         current: Current,
     ) -> Shared {
-        Shared { registry, sources, identity, current, executor: LocalExecutor::new() }
+        Shared { registry, sources, clock, identity, current, executor: LocalExecutor::new() }
     }
 
     /// Starts the work on a call, up to where it has to wait.
@@ -68,13 +72,12 @@ impl Shared {
         self.executor.spawn(work).detach();
     }
 
-    /// The settings that bound what sources are asked.
-    pub fn limits(registry: &Registry<World>) -> Limits {
-        let in_flight = registry.setting(Setting::MaxConcurrentRSIRequests);
-        Limits {
-            timeout: Duration::from_millis(registry.setting(Setting::RequestTimeoutMs)),
-            in_flight: in_flight.try_into().unwrap_or(usize::MAX),
-        }
+    /// Brings the settings that bound waiting into force.
+    fn apply_settings(&self) {
+        let in_flight = self.registry.setting(Setting::MaxConcurrentRSIRequests);
+        self.sources.set_in_flight(in_flight.try_into().unwrap_or(usize::MAX));
+        let timeout = self.registry.setting(Setting::RequestTimeoutMs);
+        self.clock.set_timeout(Duration::from_millis(timeout));
     }
 }
 
@@ -127,7 +130,7 @@ impl Daemon {
         let wakes = [
             (reg.socket.inner().raw(), Wake::Reg),
             (regsrc.socket.inner().raw(), Wake::RegSrc),
-            (shared.sources.deadlines().borrow().timer().raw(), Wake::Timer),
+            (shared.clock.deadlines().borrow().timer().raw(), Wake::Timer),
         ];
         for (descriptor, wake) in wakes {
             queue.subscribe(descriptor, wake, EventFlags::READ).map_err(Error::Events)?;
@@ -165,18 +168,21 @@ impl Daemon {
         }
         self.batch = batch;
 
-        self.shared.sources.expire(Moment::now());
+        let some_gave_up = self.shared.clock.expire(Moment::now());
         while self.shared.executor.try_tick() {}
+        if some_gave_up {
+            self.shared.sources.forget_abandoned();
+        }
         self.shared.sources.deliver();
         self.reg.flush()?;
         self.regsrc.flush()?;
-        self.shared.sources.set_limits(Shared::limits(&self.shared.registry));
+        self.shared.apply_settings();
         Ok(())
     }
 
     /// Waits for an event.
     fn sleep(&mut self) -> Result<(), Error> {
-        let deadlines = self.shared.sources.deadlines();
+        let deadlines = self.shared.clock.deadlines();
         deadlines.borrow_mut().arm().map_err(Error::Timer)?;
         match self.queue.next_event() {
             Ok(event) => match event.user_data {

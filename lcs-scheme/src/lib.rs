@@ -5,6 +5,7 @@
 //! - [`start`]: sockets, names, readiness, namespace,
 //! - [`event_loop`]: the one thread that does everything,
 //! - [`call`]: a request that is being worked on, and its one answer,
+//! - [`clock`]: how long callers wait,
 //! - [`reg`]: handles of `reg:`, what is derived from them and called on them,
 //! - [`source_handles`]: handles of `regsrc:`, and what sources say over them,
 //! - [`regsrc`]: connections of sources, and the requests they have not answered yet,
@@ -18,6 +19,7 @@
 use hosted as _;
 
 pub mod call;
+pub mod clock;
 pub mod deadlines;
 pub mod errno;
 pub mod event_loop;

@@ -51,13 +51,13 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
             // The kernel keeps the flags; it only asks whether they may change.
             let known = matches!(incoming.arg(1) as usize, F_GETFL | F_SETFL);
             let result = if known { Ok(0) } else { Err(EINVAL) };
-            Call::new(incoming, Rc::clone(outbox)).answer(status(result));
+            Call::new(incoming, outbox, &shared.clock).answer(status(result));
         }
         (Some(_), None) => {
-            Call::new(incoming, Rc::clone(outbox)).answer(status(Err(EBADF)));
+            Call::new(incoming, outbox, &shared.clock).answer(status(Err(EBADF)));
         }
         _ => {
-            Call::new(incoming, Rc::clone(outbox)).answer(status(Err(EOPNOTSUPP)));
+            Call::new(incoming, outbox, &shared.clock).answer(status(Err(EOPNOTSUPP)));
         }
     }
 }
@@ -83,13 +83,13 @@ fn open_at(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: O
         }
         _ => Err(EOPNOTSUPP),
     };
-    Call::new(incoming, Rc::clone(outbox)).answer(Reply::Opened(opened));
+    Call::new(incoming, outbox, &shared.clock).answer(Reply::Opened(opened));
 }
 
 fn derive(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: Option<HandleId>) {
     let token = shared.identity.token(&incoming.caller());
     let payload = incoming.copy_in();
-    let call = Call::new(incoming, Rc::clone(outbox));
+    let call = Call::new(incoming, outbox, &shared.clock);
     let derive: Derive = match lcs_abi::decode(&payload) {
         Ok(derive) => derive,
         Err(Malformed) => {
@@ -141,11 +141,11 @@ fn call(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: Ha
         }
         (refusal, _) => {
             let errno = refusal.unwrap_or(EOPNOTSUPP);
-            Call::new(incoming, Rc::clone(outbox)).answer(Reply::Status(Err(errno)));
+            Call::new(incoming, outbox, &shared.clock).answer(Reply::Status(Err(errno)));
             return;
         }
     };
-    let call = Call::new(incoming, Rc::clone(outbox));
+    let call = Call::new(incoming, outbox, &shared.clock);
     let own = Rc::clone(shared);
     let answered = Rc::clone(&call);
     shared.start(call, async move {

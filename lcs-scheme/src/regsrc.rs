@@ -6,7 +6,6 @@ mod kind;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use lcs_abi::call::SourceStatus;
 use lcs_abi::rsi::{Answer, Request, SourceError};
@@ -16,32 +15,21 @@ use syscall::error::{EAGAIN, EBADF};
 use syscall::flag::EventFlags;
 
 use crate::call::{Call, Current, Reply};
-use crate::deadlines::{Deadlines, Moment};
+use crate::clock::Clock;
 use crate::outbox::Outbox;
 use crate::raw::Incoming;
 use connection::Connection;
 pub use connection::{Message, Phase};
 
-/// A request to a source, and the connection that it went to.
-type Sent = (ConnectionId, u64);
-
 /// All connections of sources.
 pub struct Sources {
     connections: RefCell<BTreeMap<ConnectionId, Connection>>,
     last: Cell<u64>,
-    deadlines: RefCell<Deadlines<Sent>>,
-    limits: RefCell<Limits>,
+    /// How many requests a source has at once (MaxConcurrentRSIRequests).
+    in_flight: Cell<usize>,
     current: Current,
     outbox: Rc<Outbox>,
-}
-
-/// The settings that bound what sources are asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How long a caller waits (RequestTimeoutMs).
-    pub timeout: Duration,
-    /// How many requests a source has at once (MaxConcurrentRSIRequests).
-    pub in_flight: usize,
+    clock: Rc<Clock>,
 }
 
 impl Sources {
@@ -49,26 +37,22 @@ impl Sources {
     pub fn new(
         current: Current,
         outbox: Rc<Outbox>,
-        limits: Limits,
-    ) -> libredox::error::Result<Sources> {
-        Ok(Sources {
+        clock: Rc<Clock>,
+        in_flight: usize,
+    ) -> Sources {
+        Sources {
             connections: RefCell::default(),
             last: Cell::new(0),
-            deadlines: RefCell::new(Deadlines::new()?),
-            limits: RefCell::new(limits),
+            in_flight: Cell::new(in_flight),
             current,
             outbox,
-        })
+            clock,
+        }
     }
 
-    /// The limits from now on.
-    pub fn set_limits(&self, limits: Limits) {
-        *self.limits.borrow_mut() = limits;
-    }
-
-    /// The clockwork behind the time limits.
-    pub fn deadlines(&self) -> &RefCell<Deadlines<Sent>> {
-        &self.deadlines
+    /// How many requests a source has at once from now on (MaxConcurrentRSIRequests).
+    pub fn set_in_flight(&self, in_flight: usize) {
+        self.in_flight.set(in_flight);
     }
 
     /// A source connects.
@@ -118,23 +102,14 @@ impl Sources {
         request: u64,
         result: Result<Answer, SourceError>,
     ) -> bool {
-        let in_flight = self.limits.borrow().in_flight;
-        let deadline =
-            self.with(id, |connection| connection.answered(request, result, in_flight)).flatten();
-        if let Some(at) = deadline {
-            self.deadlines.borrow_mut().remove(at, (id, request));
-        }
-        deadline.is_some()
+        let in_flight = self.in_flight.get();
+        self.with(id, |connection| connection.answered(request, result, in_flight)).unwrap_or(false)
     }
 
     /// Whatever a source was asked it will not answer; it is told nothing more beside what waits to be
     /// read.
     pub fn end(&self, id: ConnectionId) {
-        let ended = self.with(id, Connection::end).unwrap_or_default();
-        let mut deadlines = self.deadlines.borrow_mut();
-        for (request, at) in ended {
-            deadlines.remove(at, (id, request));
-        }
+        self.with(id, Connection::end);
     }
 
     /// Asks a source.
@@ -143,37 +118,30 @@ impl Sources {
         to: Address,
         request: &Request,
     ) -> impl Future<Output = Result<Answer, Fault>> + use<> {
-        let call = self.current.get();
-        let Limits { timeout, in_flight } = *self.limits.borrow();
-        let at = Moment::now().after(timeout);
+        let (call, in_flight) = (self.current.get(), self.in_flight.get());
         let sent = self.with(to.connection, |connection| {
-            connection.request(to.hive, request, call.as_ref(), at, in_flight)
+            connection.request(to.hive, request, call.as_ref(), in_flight)
         });
         let sent = sent.unwrap_or(Err(Fault::Down));
-        if let Ok((request, _)) = &sent {
-            self.deadlines.borrow_mut().add(at, (to.connection, *request));
-        }
         async move {
             match sent {
                 // A connection that ends drops the sender.
-                Ok((_, answer)) => answer.await.unwrap_or(Err(Fault::Down)),
+                Ok(answer) => answer.await.unwrap_or(Err(Fault::Down)),
                 Err(fault) => Err(fault),
             }
         }
     }
 
-    /// Tells the callers whose time is up.
-    pub fn expire(&self, now: Moment) {
-        loop {
-            let due = self.deadlines.borrow_mut().due(now);
-            let Some((id, request)) = due else { return };
-            self.with(id, |connection| connection.expire(request));
+    /// Forgets the requests that were not sent yet and that nobody waits for any more.
+    pub fn forget_abandoned(&self) {
+        for connection in self.connections.borrow_mut().values_mut() {
+            connection.forget_abandoned();
         }
     }
 
     /// A source reads: it gets whole frames, or waits for them.
     pub fn read(&self, id: ConnectionId, incoming: Incoming, nonblock: bool) {
-        let call = Call::new(incoming, Rc::clone(&self.outbox));
+        let call = Call::new(incoming, &self.outbox, &self.clock);
         let mut connections = self.connections.borrow_mut();
         let Some(connection) = connections.get_mut(&id) else {
             call.answer(Reply::Status(Err(EBADF)));

@@ -28,7 +28,7 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
             Some(Opcode::OpenAt) => open(shared, &incoming),
             _ => Err(EBADF),
         };
-        Call::new(incoming, Rc::clone(outbox)).answer(Reply::Opened(opened));
+        Call::new(incoming, outbox, &shared.clock).answer(Reply::Opened(opened));
         return;
     }
     if matches!(opcode, Some(Opcode::Read)) {
@@ -48,7 +48,7 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
         Some(Opcode::Fcntl) if matches!(incoming.arg(1) as usize, F_GETFL | F_SETFL) => Ok(0),
         _ => Err(EOPNOTSUPP),
     };
-    Call::new(incoming, Rc::clone(outbox)).answer(Reply::Status(result));
+    Call::new(incoming, outbox, &shared.clock).answer(Reply::Status(result));
 }
 
 /// A source's handle is closed.

@@ -3,17 +3,18 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use lcs_core::registry::Registry;
+use lcs_core::registry::{Registry, Setting, Settings};
 use libredox::{Fd, flag};
 use redox_scheme::Socket;
 use redox_scheme::scheme::register_scheme_inner;
 use syscall::error::{EEXIST, ENODEV, ENOENT};
 
 use crate::call::Current;
+use crate::clock::Clock;
 use crate::event_loop::{Daemon, Scheme, Shared};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
-use crate::regsrc::{Limits, Sources};
+use crate::regsrc::Sources;
 use crate::world::World;
 use crate::{reg, source_handles};
 
@@ -46,23 +47,24 @@ pub enum Error {
     Registry,
 }
 
-/// Until the settings are read this is how sources are bounded; they are the defaults of DESIGN §12.
-const FIRST_LIMITS: Limits = Limits { timeout: Duration::from_secs(30), in_flight: 256 };
-
 /// Starts LCS: when this returns its names are taken and its readiness is signalled.
 pub fn start() -> Result<Daemon, Error> {
     let (reg_answers, regsrc_answers) = (Rc::new(Outbox::default()), Rc::new(Outbox::default()));
     let current = Current::default();
-    let sources = Sources::new(current.clone(), Rc::clone(&regsrc_answers), FIRST_LIMITS)
-        .map_err(Error::Timer)?;
-    let sources = Rc::new(sources);
+    // Until the configuration is read, which takes a source, the defaults are in force.
+    let defaults = Settings::default();
+    let timeout = Duration::from_millis(defaults.get(Setting::RequestTimeoutMs));
+    let clock = Rc::new(Clock::new(timeout).map_err(Error::Timer)?);
+    let in_flight = defaults.size(Setting::MaxConcurrentRSIRequests);
+    let (answers, same_clock) = (Rc::clone(&regsrc_answers), Rc::clone(&clock));
+    let sources = Rc::new(Sources::new(current.clone(), answers, same_clock, in_flight));
     let identity = Identity::of_this_process().map_err(Error::Identity)?;
     let world = World::new(Rc::clone(&sources));
     let registry = Registry::new(world, []).ok_or(Error::Registry)?;
 
     let reg = Scheme::new(serve_name("reg", reg::SHARED_ROOT)?, reg_answers);
     let regsrc = Scheme::new(serve_name("regsrc", source_handles::SHARED_ROOT)?, regsrc_answers);
-    let shared = Shared::new(registry, sources, identity, current);
+    let shared = Shared::new(registry, sources, clock, identity, current);
     let daemon = Daemon::new(shared, reg, regsrc)?;
     lcs_daemon::ready();
     lcs_daemon::namespace::enter_file_only()?;

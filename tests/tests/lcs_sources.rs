@@ -411,3 +411,40 @@ fn what_was_opened_for_a_client_that_died_is_closed() {
         drop(slow);
     });
 }
+
+#[test]
+fn who_waits_behind_a_stuck_change_is_told_in_time_and_nothing_is_done_for_him_later() {
+    session_in(lcs, |_| {
+        let _machine = Puppet::in_service(&["Machine"]).serve(good);
+        shortest_timeout();
+        let (stuck, is_stuck) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let mut steps = 0;
+        let _slow = Puppet::in_service(&["Slow"]).serve(move |_, request| {
+            if let Request::Apply { .. } = request {
+                steps += 1;
+                stuck.send(steps).unwrap();
+                released.recv().unwrap();
+            }
+            Decision::Answer
+        });
+        let create = || {
+            let (all, how) = (Access::KEY_ALL_ACCESS, CreateKey::default());
+            errno(registry().create_key(r"Slow\Key", all, &how))
+        };
+        let first = thread::spawn(create);
+        assert_eq!(is_stuck.recv().unwrap(), 1);
+        // The second one waits for the name that the first one is making; no source is asked for it.
+        let started = Instant::now();
+        let second = thread::spawn(create);
+        assert_eq!(first.join().unwrap(), Some(ETIMEDOUT));
+        assert_eq!(second.join().unwrap(), Some(ETIMEDOUT));
+        assert!(started.elapsed() < Duration::from_secs(20));
+        release.send(()).unwrap();
+        // The first one's key is made after all, once.
+        let key = eventually("the key", || registry().open_key(r"Slow\Key", Access::KEY_READ).ok());
+        assert!(key.info().unwrap().details.is_some());
+        drop(release);
+        assert!(is_stuck.try_recv().is_err(), "a second step was made");
+    });
+}

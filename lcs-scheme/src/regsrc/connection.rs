@@ -14,7 +14,6 @@ use syscall::flag::EventFlags;
 
 use super::kind::Kind;
 use crate::call::{Call, Reply};
-use crate::deadlines::Moment;
 
 /// A message of a source.
 pub type Message = FromSource;
@@ -77,13 +76,19 @@ pub(super) struct Pending {
     kind: Kind,
     answer: oneshot::Sender<Result<Answer, Fault>>,
     call: Weak<Call>,
-    /// When its caller is told ETIMEDOUT.
-    deadline: Moment,
     sent: bool,
-    expired: bool,
 }
 
-type Asked = (u64, oneshot::Receiver<Result<Answer, Fault>>);
+impl Pending {
+    /// Tells the call that it is for, if there is one.
+    fn tell(&self, what: impl FnOnce(&Call)) {
+        if let Some(call) = self.call.upgrade() {
+            what(&call);
+        }
+    }
+}
+
+type Asked = oneshot::Receiver<Result<Answer, Fault>>;
 
 impl Connection {
     pub(super) fn received(&self, mut bytes: &[u8]) -> Option<Vec<Message>> {
@@ -106,7 +111,6 @@ impl Connection {
         hive: u32,
         request: &Request,
         call: Option<&Rc<Call>>,
-        deadline: Moment,
         limit: usize,
     ) -> Result<Asked, Fault> {
         if self.phase != Phase::Registered {
@@ -121,7 +125,7 @@ impl Connection {
         let (sender, receiver) = oneshot::channel();
         let sent = self.waiting.is_empty() && self.in_flight < limit;
         if let Some(call) = call {
-            call.set_asked();
+            call.asks(sent);
         }
         self.requests.insert(
             id,
@@ -129,9 +133,7 @@ impl Connection {
                 kind: Kind::expected(request),
                 answer: sender,
                 call: call.map(Rc::downgrade).unwrap_or_default(),
-                deadline,
                 sent,
-                expired: false,
             },
         );
         if sent {
@@ -140,62 +142,72 @@ impl Connection {
         } else {
             self.waiting.push_back((id, frame));
         }
-        Ok((id, receiver))
+        Ok(receiver)
     }
 
-    /// The deadline that is no longer needed. `None`: no request of this kind was sent.
+    /// False: no request of this kind was sent.
     pub(super) fn answered(
         &mut self,
         id: u64,
         result: Result<Answer, SourceError>,
         limit: usize,
-    ) -> Option<Moment> {
+    ) -> bool {
         let fits = |pending: &Pending| {
             pending.sent && result.as_ref().map_or(true, |answer| Kind::of(answer) == pending.kind)
         };
         if !self.requests.get(&id).is_some_and(fits) {
-            return None;
+            return false;
         }
-        let pending = self.requests.remove(&id)?;
-        if pending.expired {
-            self.late_answers += 1;
-        }
+        let Some(pending) = self.requests.remove(&id) else {
+            return false;
+        };
+        pending.tell(|call| {
+            call.progressed();
+            if !call.is_open() {
+                self.late_answers += 1;
+            }
+        });
         // Nobody waits any more for a request whose caller gave up before anything depended on it.
         let _ = pending.answer.send(result.map_err(Fault::Refused));
         self.in_flight -= 1;
+        self.send_waiting(limit);
+        true
+    }
+
+    /// Sends what has waited for a place, as far as there are places.
+    fn send_waiting(&mut self, limit: usize) {
         while self.in_flight < limit {
             let Some((id, frame)) = self.waiting.pop_front() else { break };
-            // One that expired while it waited is gone.
             if let Some(next) = self.requests.get_mut(&id) {
                 next.sent = true;
+                next.tell(Call::sent);
                 self.in_flight += 1;
                 self.put(frame);
             }
         }
-        Some(pending.deadline)
     }
 
-    pub(super) fn expire(&mut self, id: u64) {
-        let Some(pending) = self.requests.get_mut(&id) else { return };
-        if let Some(call) = pending.call.upgrade() {
-            call.expire();
-        }
-        if pending.sent {
-            // It keeps its place in flight, and its answer its effect, until the answer comes.
-            pending.expired = true;
-        } else if let Some(pending) = self.requests.remove(&id) {
-            self.waiting.retain(|(waiting, _)| *waiting != id);
-            let _ = pending.answer.send(Err(Fault::NotSent));
-        }
+    /// Forgets the requests that were not sent yet and that nobody waits for any more.
+    pub(super) fn forget_abandoned(&mut self) {
+        let requests = &mut self.requests;
+        self.waiting.retain(|(id, _)| {
+            let abandoned = requests.get(id).is_none_or(|next| next.answer.is_canceled());
+            if abandoned {
+                requests.remove(id);
+            }
+            !abandoned
+        });
     }
 
-    /// Whoever waits for an answer learns that none comes. The deadlines that are no longer needed.
-    pub(super) fn end(&mut self) -> Vec<(u64, Moment)> {
+    /// Whoever waits for an answer learns that none comes.
+    pub(super) fn end(&mut self) {
         self.phase = Phase::Ended;
         self.news = true;
         self.in_flight = 0;
         self.waiting.clear();
-        self.requests.drain().map(|(id, pending)| (id, pending.deadline)).collect()
+        for (_, pending) in self.requests.drain().filter(|(_, pending)| pending.sent) {
+            pending.tell(Call::progressed);
+        }
     }
 
     /// Frames for a read of this length, an errno, or nothing yet.

@@ -23,8 +23,6 @@ pub struct Address {
 pub enum Fault {
     /// The source is gone. The request may or may not have had its effect.
     Down,
-    /// The request waited too long for its turn and was never sent.
-    NotSent,
     /// The source said no.
     Refused(SourceError),
 }
@@ -64,7 +62,8 @@ pub trait Backend {
     ///
     /// The request takes its place in the source's queue when this is called, not when the future is
     /// polled: the order of calls is the order in which steps take effect. The future gives the true
-    /// answer, however late it comes; telling a caller that it takes too long is the backend's own affair.
+    /// answer, however late it comes. Telling a caller that it takes too long is the backend's own affair; it
+    /// may then drop the operation's future, as long as no request of it is on its way.
     fn request(
         &self,
         to: Address,

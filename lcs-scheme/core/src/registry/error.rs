@@ -35,8 +35,6 @@ pub enum Error {
         /// Bytes needed.
         needed: usize,
     },
-    /// The source did not take the request in time.
-    TimedOut,
     /// The source is gone; the step, if it was one, may or may not have happened.
     SourceDown,
     /// The source could not do it.
@@ -120,7 +118,6 @@ impl core::fmt::Display for Error {
             Error::NotEmpty => f.write_str("key has subkeys"),
             Error::AlreadyExists => f.write_str("already exists"),
             Error::BufferTooSmall { needed } => write!(f, "answer needs {needed} bytes"),
-            Error::TimedOut => f.write_str("source timed out"),
             Error::SourceDown => f.write_str("source is down"),
             Error::Source(error) => write!(f, "source: {error}"),
             Error::SourceData => f.write_str("malformed data from the source"),

@@ -268,7 +268,6 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Down => Error::SourceDown,
-            Fault::NotSent => Error::TimedOut,
             Fault::Refused(SourceError::NotFound) => Error::NotFound(NotFound::Key),
             Fault::Refused(SourceError::ConditionFailed(_)) => Error::ConditionFailed,
             Fault::Refused(error) => Error::Source(error),

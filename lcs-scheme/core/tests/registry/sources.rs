@@ -165,7 +165,6 @@ fn a_change_that_the_source_refuses_did_not_happen() {
         (Fault::Refused(SourceError::StorageError), Error::Source(SourceError::StorageError)),
         (Fault::Refused(SourceError::TooLarge), Error::Source(SourceError::TooLarge)),
         (Fault::Refused(SourceError::Busy), Error::Source(SourceError::Busy)),
-        (Fault::NotSent, Error::TimedOut),
         (Fault::Down, Error::SourceDown),
     ];
     for (fault, expected) in faults {
