@@ -1,6 +1,6 @@
 //! Which number stands for which error (INTERFACES §2).
 
-use lcs_abi::rsi::{Refusal, SourceError};
+use lcs_abi::rsi::SourceError;
 use lcs_core::registry::Error;
 use syscall::error as errno;
 
@@ -9,7 +9,6 @@ pub fn of(error: &Error) -> i32 {
     match error {
         Error::NotFound(_) => errno::ENOENT,
         Error::AccessDenied => errno::EACCES,
-        Error::PrivilegeMissing => errno::EPERM,
         Error::Invalid(_) => errno::EINVAL,
         Error::NameTooLong => errno::ENAMETOOLONG,
         Error::LimitExceeded(_) => errno::ENOSPC,
@@ -36,15 +35,5 @@ fn of_source(error: SourceError) -> i32 {
         SourceError::ConditionFailed(_) => errno::EAGAIN,
         SourceError::NotSupported => errno::EOPNOTSUPP,
         SourceError::Busy => errno::EBUSY,
-    }
-}
-
-/// What a refused source is told beside the words, where a write can tell it.
-pub fn of_refusal(refusal: Refusal) -> i32 {
-    match refusal {
-        Refusal::Version | Refusal::FoldVersion | Refusal::Invalid => errno::EINVAL,
-        Refusal::AlreadyExists => errno::EEXIST,
-        Refusal::Stale => errno::ESTALE,
-        Refusal::TooMany => errno::ENOSPC,
     }
 }

@@ -40,26 +40,19 @@ fn handle(number: usize) -> Option<HandleId> {
 
 /// Takes on a request.
 pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
-    let opcode = incoming.opcode();
-    let number = incoming.handle();
-    let status = |result| Reply::Status(result);
-    match (opcode, handle(number)) {
-        (Some(Opcode::OpenAt), base) => open_at(shared, outbox, incoming, base),
-        (Some(Opcode::Dup), base) => derive(shared, outbox, incoming, base),
-        (Some(Opcode::Call), Some(handle)) => call(shared, outbox, incoming, handle),
-        (Some(Opcode::Fcntl), Some(_)) => {
-            // The kernel keeps the flags; it only asks whether they may change.
-            let known = matches!(incoming.arg(1) as usize, F_GETFL | F_SETFL);
-            let result = if known { Ok(0) } else { Err(EINVAL) };
-            Call::new(incoming, outbox, &shared.clock).answer(status(result));
-        }
-        (Some(_), None) => {
-            Call::new(incoming, outbox, &shared.clock).answer(status(Err(EBADF)));
-        }
-        _ => {
-            Call::new(incoming, outbox, &shared.clock).answer(status(Err(EOPNOTSUPP)));
-        }
-    }
+    let result = match (incoming.opcode(), handle(incoming.handle())) {
+        (Some(Opcode::OpenAt), base) => return open_at(shared, outbox, incoming, base),
+        (Some(Opcode::Dup), base) => return derive(shared, outbox, incoming, base),
+        (Some(Opcode::Call), Some(handle)) => return call(shared, outbox, incoming, handle),
+        // The kernel keeps the flags; it only asks whether they may change.
+        (Some(Opcode::Fcntl), Some(_)) => match incoming.arg(1) as usize {
+            F_GETFL | F_SETFL => Ok(0),
+            _ => Err(EINVAL),
+        },
+        (Some(_), None) => Err(EBADF),
+        _ => Err(EOPNOTSUPP),
+    };
+    Call::new(incoming, outbox, &shared.clock).answer(Reply::Status(result));
 }
 
 /// A handle is closed.

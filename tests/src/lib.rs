@@ -7,3 +7,4 @@ pub mod echo;
 pub mod eventually;
 pub mod harness;
 pub mod puppet;
+pub mod registry;

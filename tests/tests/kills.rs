@@ -11,9 +11,10 @@ use std::{env, fs, thread};
 
 use hosted as _;
 use libredox::errno::{EIO, ENODEV};
-use libreg::{Access, CreateKey, HiveState, Key, Registry, SetValue, ValueType};
+use libreg::{Access, HiveState, Key, Registry, SetValue, ValueType};
 use registry_tests::eventually::eventually;
 use registry_tests::harness::{PATIENCE, Process, Root, binary, session_in};
+use registry_tests::registry::create;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Numbers that look random and can be had again: a linear congruential generator (Knuth's MMIX).
@@ -47,13 +48,6 @@ fn loregd() -> Process {
     let mut command = Command::new(binary("loregd"));
     command.arg("--data").arg(root_directory().join("var/lib/loregd"));
     Process::spawn_ready(&mut command)
-}
-
-fn create(path: &str) -> Key {
-    let registry = Registry::open().expect("the registry");
-    registry
-        .create_key(path, Access::KEY_ALL_ACCESS, &CreateKey::default())
-        .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 fn set(key: &Key, name: &str, number: u64) -> Result<(), libreg::Error> {

@@ -14,19 +14,10 @@ use libreg::{Access, CreateKey, Key, Registry, SetValue, ValueType};
 use registry_tests::eventually::eventually;
 use registry_tests::harness::{Process, Root, binary, session_in, skipped};
 use registry_tests::puppet::{Decision, Puppet};
+use registry_tests::registry::{create, registry};
 
 fn lcs(root: &Root) -> Process {
     root.daemon("lcs-scheme", &["--log", "debug"])
-}
-
-fn registry() -> Registry {
-    Registry::open().expect("the registry")
-}
-
-fn create(path: &str) -> Key {
-    registry()
-        .create_key(path, Access::KEY_ALL_ACCESS, &CreateKey::default())
-        .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 fn set(key: &Key, name: &str, number: u32) -> Result<(), libreg::Error> {

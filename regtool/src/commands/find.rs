@@ -13,12 +13,7 @@ use crate::output::{self, Out};
 
 pub fn find(session: &mut Session, options: &Find) -> Result<(), Failure> {
     let pattern = Pattern::new(&options.pattern);
-    let path = session.optional_path(options.path.as_deref())?;
-    let starts = if path.is_root() {
-        session.roots()?.into_iter().map(|hive| vec![hive].into()).collect()
-    } else {
-        vec![path]
-    };
+    let starts = session.starts(options.path.as_deref())?;
     let registry = session.registry()?;
     let mut out = Out::stdout();
     let mut found = Vec::new();

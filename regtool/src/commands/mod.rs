@@ -78,6 +78,16 @@ impl Session {
         text.map_or_else(|| Ok(self.current()), |text| self.path(text))
     }
 
+    /// Where a walk from this path starts: there, or, from where paths begin, at every hive.
+    fn starts(&mut self, text: Option<&str>) -> Result<Vec<Path>, Failure> {
+        let path = self.optional_path(text)?;
+        if path.is_root() {
+            Ok(self.roots()?.into_iter().map(|hive| vec![hive].into()).collect())
+        } else {
+            Ok(vec![path])
+        }
+    }
+
     /// The names with which a path can begin and lead somewhere.
     pub fn roots(&mut self) -> Result<Vec<String>, Failure> {
         let status = self.registry()?.status()?;

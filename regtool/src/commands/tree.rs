@@ -9,12 +9,7 @@ use crate::exit::Failure;
 use crate::output::{self, Out};
 
 pub fn tree(session: &mut Session, options: &Tree) -> Result<(), Failure> {
-    let path = session.optional_path(options.path.as_deref())?;
-    let starts = if path.is_root() {
-        session.roots()?.into_iter().map(|hive| vec![hive].into()).collect()
-    } else {
-        vec![path]
-    };
+    let starts = session.starts(options.path.as_deref())?;
     let registry = session.registry()?;
     let mut out = Out::stdout();
     let mut keys = Vec::new();

@@ -14,8 +14,6 @@ pub enum Error {
     NotFound(NotFound),
     /// A right was not granted.
     AccessDenied,
-    /// A privilege is missing.
-    PrivilegeMissing,
     /// The request makes no sense; says what does not.
     Invalid(&'static str),
     /// A name or a path is too long.
@@ -109,7 +107,6 @@ impl core::fmt::Display for Error {
             Error::NotFound(NotFound::Hive) => f.write_str("no such hive"),
             Error::NotFound(NotFound::Layer) => f.write_str("no such layer"),
             Error::AccessDenied => f.write_str("access denied"),
-            Error::PrivilegeMissing => f.write_str("privilege missing"),
             Error::Invalid(what) => f.write_str(what),
             Error::NameTooLong => f.write_str("name too long"),
             Error::LimitExceeded(limit) => write!(f, "{limit} exceeded"),
