@@ -1,11 +1,13 @@
 //! Layers: configuration that can be put on and taken off.
 
+use alloc::rc::Rc;
 use alloc::string::String;
 
 use hashbrown::HashMap;
 use lcs_abi::BASE_LAYER;
 
 use super::name::KeyName;
+use crate::security::SecurityDescriptor;
 
 /// A layer of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,9 @@ pub struct Layer {
     pub precedence: u32,
     /// Whether its entries count.
     pub enabled: bool,
+    /// That of the layer's metadata key: who has SET_VALUE there may write into the layer. `base` has no such
+    /// key; its descriptor has no DACL, so that rights on the key that is written to are all it takes.
+    pub sd: Rc<SecurityDescriptor>,
 }
 
 /// The layers there are, `base` always among them with precedence 0 and enabled. Entries of a layer that
@@ -28,7 +33,7 @@ impl LayerTable {
     /// does not.
     pub fn new(layers: impl IntoIterator<Item = Layer>) -> Option<LayerTable> {
         let base = KeyName::new(BASE_LAYER, usize::MAX).ok()?;
-        let base = Layer { name: base, precedence: 0, enabled: true };
+        let base = Layer { name: base, precedence: 0, enabled: true, sd: Rc::default() };
         let layers = layers.into_iter().chain([base]);
         Some(LayerTable(layers.map(|layer| (layer.name.folded().into(), layer)).collect()))
     }

@@ -141,6 +141,7 @@ mod tests {
             name: KeyName::new(name, 99).unwrap(),
             precedence,
             enabled,
+            sd: Default::default(),
         };
         LayerTable::new([layer("role", 0, true), layer("policy", 5, true), layer("off", 9, false)])
             .unwrap()

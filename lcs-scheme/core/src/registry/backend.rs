@@ -1,9 +1,13 @@
 //! What the registry needs from outside: sources, the time, fresh identities, a place for audit records.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, Request, SourceError};
+use lcs_abi::security::Access;
+
+use crate::security::Sid;
 
 /// A connected source, numbered by whoever connects it; a number is not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +58,32 @@ pub enum AuditEvent {
         /// What was wrong.
         reason: String,
     },
+    /// A key was opened, or should have been, and its SACL wants that to be known.
+    KeyOpen(KeyOpen),
 }
+
+/// An access to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyOpen {
+    /// The caller's user.
+    pub user: Sid,
+    /// All SIDs of the caller, the user among them.
+    pub sids: Vec<Sid>,
+    /// The caller's user as the system numbers it.
+    pub uid: u32,
+    /// The caller's process, as far as it is known.
+    pub pid: u32,
+    /// The key's path.
+    pub key: String,
+    /// The rights asked for, as they were asked for.
+    pub requested: Access,
+    /// The rights granted; `None`: it was denied.
+    pub granted: Option<Access>,
+}
+
+/// A record was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotRecorded;
 
 /// The world outside.
 pub trait Backend {
@@ -78,4 +107,7 @@ pub trait Backend {
 
     /// Records an event.
     fn audit(&self, event: AuditEvent);
+
+    /// Records an event, and tells when the record is where it is kept.
+    fn record(&self, event: AuditEvent) -> impl Future<Output = Result<(), NotRecorded>> + 'static;
 }

@@ -1,19 +1,34 @@
 //! What can come of an operation that does not succeed.
 
+use alloc::string::String;
+
 use lcs_abi::rsi::SourceError;
+use lcs_abi::security::Access;
 
 use crate::model::name::NameError;
 use crate::model::path::PathError;
 use crate::model::value::ValueError;
-use crate::security::Denied;
+use crate::security::{Denied, InvalidMask, Malformed};
 
 /// Why an operation failed. Its errno is decided where the scheme answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// No such key, value, hive or layer, or the key is orphaned or gone.
     NotFound(NotFound),
-    /// A right was not granted.
-    AccessDenied,
+    /// Rights were not granted; where nothing is left of what was asked for, none is named.
+    AccessDenied {
+        /// The rights that are missing.
+        missing: Access,
+    },
+    /// A layer may not be written to by whom the handle acts for, or by nobody with this handle.
+    LayerDenied {
+        /// The layer's name.
+        layer: String,
+    },
+    /// It takes a privilege.
+    PrivilegeMissing,
+    /// What must be recorded could not be; the caller got nothing.
+    NotRecorded,
     /// The request makes no sense; says what does not.
     Invalid(&'static str),
     /// A name or a path is too long.
@@ -92,10 +107,20 @@ impl From<ValueError> for Error {
 
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::InvalidMask => Error::Invalid("invalid access mask"),
-            Denied::Access => Error::AccessDenied,
-        }
+        Error::AccessDenied { missing: denied.missing }
+    }
+}
+
+impl From<InvalidMask> for Error {
+    fn from(_: InvalidMask) -> Self {
+        Error::Invalid("invalid access mask")
+    }
+}
+
+impl From<Malformed> for Error {
+    /// Of what came from a caller.
+    fn from(_: Malformed) -> Self {
+        Error::Invalid("invalid security descriptor")
     }
 }
 
@@ -106,7 +131,17 @@ impl core::fmt::Display for Error {
             Error::NotFound(NotFound::Value) => f.write_str("no such value"),
             Error::NotFound(NotFound::Hive) => f.write_str("no such hive"),
             Error::NotFound(NotFound::Layer) => f.write_str("no such layer"),
-            Error::AccessDenied => f.write_str("access denied"),
+            Error::AccessDenied { missing } if missing.is_empty() => {
+                f.write_str("access denied: no right at all")
+            }
+            Error::AccessDenied { missing } => {
+                f.write_str("access denied: ")?;
+                bitflags::parser::to_writer(missing, &mut *f)?;
+                f.write_str(" missing")
+            }
+            Error::LayerDenied { layer } => write!(f, "access denied: layer {layer}"),
+            Error::PrivilegeMissing => f.write_str("access denied: privilege missing"),
+            Error::NotRecorded => f.write_str("the audit record could not be written"),
             Error::Invalid(what) => f.write_str(what),
             Error::NameTooLong => f.write_str("name too long"),
             Error::LimitExceeded(limit) => write!(f, "{limit} exceeded"),

@@ -1,4 +1,4 @@
-//! Handles: capabilities whose rights were decided when they were made.
+//! Handles: capabilities whose rights were decided when they were made (DESIGN §6).
 
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -25,14 +25,16 @@ const MAX_HANDLES: usize = 1 << 30;
 #[derive(Clone, Debug)]
 pub(super) enum Handle {
     /// The registry as a whole, for whoever has this token.
-    Root(Token),
+    Root(Rc<Token>),
     /// A key.
     Key(Rc<KeyHandle>),
 }
 
 /// An open key. Holding one proves that its token was granted `access` when it was opened.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct KeyHandle {
+    /// Whom it acts for.
+    pub(super) token: Rc<Token>,
     pub(super) slot: SlotId,
     pub(super) key: Guid,
     /// The key's parent; its own for a hive's root.
@@ -47,12 +49,18 @@ pub(super) struct KeyHandle {
     pub(super) access: Access,
     /// Opening it created the key.
     pub(super) created: bool,
+    /// It, or one that it was derived from, was restricted: what is derived from it has no right, no layer
+    /// and no privilege beyond its own.
+    pub(super) restricted: bool,
+    /// The folded names of the layers that it can write into; `None`: all.
+    pub(super) layers: Option<Rc<[String]>>,
 }
 
 impl KeyHandle {
-    /// Fails unless the handle has this right.
+    /// Fails unless the handle has these rights.
     pub(super) fn require(&self, right: Access) -> Result<(), Error> {
-        if self.access.contains(right) { Ok(()) } else { Err(Error::AccessDenied) }
+        let missing = right - self.access;
+        if missing.is_empty() { Ok(()) } else { Err(Error::AccessDenied { missing }) }
     }
 
     /// Whether this is a hive's root.

@@ -12,6 +12,7 @@ mod locks;
 mod open;
 mod own;
 mod reading;
+mod security;
 mod settings;
 mod status;
 mod structure;
@@ -21,18 +22,18 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use lcs_abi::BASE_LAYER;
 use lcs_abi::Guid;
 use lcs_abi::call::RejectedSetting;
 use lcs_abi::rsi::{
-    Answer, Changes, ClaimedHive, Condition, Mutation, Name, Refusal, RegisteredHive, Request,
+    Answer, Changes, ClaimedHive, Condition, Mutation, Refusal, RegisteredHive, Request,
     SourceError,
 };
 use spin::Mutex;
 
-pub use backend::{Address, AuditEvent, Backend, ConnectionId, Fault};
+pub use backend::{Address, AuditEvent, Backend, ConnectionId, Fault, KeyOpen, NotRecorded};
 pub use error::{Error, NotFound};
 pub use handles::HandleId;
+pub use security::Caller;
 pub use settings::{Setting, Settings};
 
 use crate::model::layer::{Layer, LayerTable};
@@ -248,15 +249,6 @@ impl<B: Backend> Registry<B> {
     fn value_name(&self, name: &str) -> Result<ValueName, Error> {
         let max = self.with(|state| state.settings.size(Setting::MaxPathComponentLength));
         Ok(ValueName::new(name, max)?)
-    }
-
-    /// The layer that a write goes to, as its creator spelled it.
-    fn layer(&self, name: Option<&str>) -> Result<Name, Error> {
-        let name = self.key_name(name.unwrap_or(BASE_LAYER))?;
-        self.with(|state| {
-            let layer = state.layers.get(name.folded()).ok_or(Error::NotFound(NotFound::Layer))?;
-            Ok(layer.name.to_rsi())
-        })
     }
 
     fn generation(&self, slot: SlotId) -> u64 {

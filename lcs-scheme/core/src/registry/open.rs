@@ -1,7 +1,7 @@
 //! From paths to handles.
 
 use alloc::rc::Rc;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use lcs_abi::Guid;
@@ -15,8 +15,9 @@ use super::error::{Error, NotFound};
 use super::handles::{Handle, HandleId, KeyHandle};
 use super::hives::SlotId;
 use super::reading::Entries;
+use super::security::{Asking, Caller};
 use super::settings::Setting;
-use super::structure::NewKey;
+use super::structure::{Child, Maker, NewKey};
 use crate::model::name::KeyName;
 use crate::model::path::{CURRENT_USER, KeyPath, join};
 use crate::security::Token;
@@ -36,48 +37,52 @@ pub(super) struct Place {
 struct Reached {
     place: Place,
     record: KeyRecord,
-    created: bool,
+    /// What its maker is granted on it, if it was made just now.
+    made: Option<Access>,
 }
 
 impl<B: Backend> Registry<B> {
     /// A handle to the registry as a whole, for the caller with this token.
-    pub fn open_root(&self, token: Token) -> Result<HandleId, Error> {
+    pub fn open_root(&self, token: Rc<Token>) -> Result<HandleId, Error> {
         self.with(|state| state.handles.insert(Handle::Root(token)))
     }
 
-    /// A handle derived from another, or from the registry as a whole, for the caller with this token.
+    /// A handle derived from another, or from the registry as a whole, for this caller.
     ///
     /// # Errors
-    /// Nothing was made, and for a caller without the right no source was asked.
+    /// Nothing was made. For what is not granted no source was asked to change anything.
     pub async fn derive(
         &self,
         base: Option<HandleId>,
-        token: Token,
+        caller: &Caller,
         derive: Derive,
     ) -> Result<HandleId, Error> {
         let base = match base {
             Some(base) => self.with(|state| state.handles.get(base))?,
-            None => Handle::Root(token),
+            None => Handle::Root(Rc::clone(&caller.token)),
         };
-        let (access, reached) = match derive {
+        match derive {
             Derive::OpenKey { path, access, flags } => {
                 if flags & !OPEN_LINK != 0 {
                     return Err(Error::Invalid("unknown flag"));
                 }
-                let access = token.check(access)?;
-                (access, self.open(&base, token, &path).await?)
+                let asking = Asking::new(&base, caller, access)?;
+                let reached = self.open(&base, &asking, &path, flags & OPEN_LINK != 0).await?;
+                self.admit(reached, asking).await
             }
             Derive::CreateKey { path, access, layer, flags, link_target } => {
                 if flags & !CREATE_VOLATILE != 0 || link_target.is_some() {
                     return Err(Error::NotSupported);
                 }
-                let access = token.check(access)?;
+                let asking = Asking::new(&base, caller, access)?;
                 let volatile = flags & CREATE_VOLATILE != 0;
-                (access, self.open_new(&base, token, &path, layer.as_deref(), volatile).await?)
+                let layer = layer.as_deref();
+                let reached = self.open_new(&base, &asking, &path, layer, volatile).await?;
+                self.admit(reached, asking).await
             }
-            _ => return Err(Error::NotSupported),
-        };
-        self.admit(reached, access)
+            Derive::Restrict { access, layers } => self.restrict(&base, access, layers.as_deref()),
+            _ => Err(Error::NotSupported),
+        }
     }
 
     /// Closes a handle. The key of the last one of an orphan is dropped.
@@ -87,10 +92,19 @@ impl<B: Backend> Registry<B> {
         }
     }
 
-    fn admit(&self, reached: Reached, access: Access) -> Result<HandleId, Error> {
-        let Reached { place, record, created } = reached;
+    /// The handle of a key that a path led to, if all that is asked for is granted.
+    async fn admit(&self, reached: Reached, asking: Asking) -> Result<HandleId, Error> {
+        let Reached { place, record, made } = reached;
+        let access = match made {
+            Some(access) => access,
+            None => {
+                let sd = self.descriptor(place.slot, &record)?;
+                self.grant(&sd, &place.path, &asking.caller, &asking.desired).await?
+            }
+        };
         let name = KeyName::new(&record.name.display, usize::MAX)?;
         let handle = KeyHandle {
+            token: Rc::clone(asking.token()),
             slot: place.slot,
             key: record.key,
             parent: record.parent,
@@ -98,25 +112,37 @@ impl<B: Backend> Registry<B> {
             path: place.path,
             depth: place.depth,
             access,
-            created,
+            created: made.is_some(),
+            restricted: asking.bounds.is_some(),
+            layers: asking.layers().cloned(),
         };
         self.with(|state| state.handles.insert(Handle::Key(Rc::new(handle))))
     }
 
-    async fn open(&self, base: &Handle, token: Token, path: &str) -> Result<Reached, Error> {
-        let (start, path) = self.start(base, token, path).await?;
-        self.follow(start, path.components()).await
+    async fn open(
+        &self,
+        base: &Handle,
+        asking: &Asking,
+        path: &str,
+        open_link: bool,
+    ) -> Result<Reached, Error> {
+        let (start, path) = self.start(base, asking.token(), path).await?;
+        let reached = self.follow(start, path.components()).await?;
+        if !open_link {
+            not_a_link(&reached.record)?;
+        }
+        Ok(reached)
     }
 
     async fn open_new(
         &self,
         base: &Handle,
-        token: Token,
+        asking: &Asking,
         path: &str,
         layer: Option<&str>,
         volatile: bool,
     ) -> Result<Reached, Error> {
-        let (start, path) = self.start(base, token, path).await?;
+        let (start, path) = self.start(base, asking.token(), path).await?;
         let Some((name, parents)) = path.components().split_last() else {
             // A hive's root, which is there; a key cannot be created over itself.
             return match base {
@@ -125,18 +151,21 @@ impl<B: Backend> Registry<B> {
             };
         };
         let parent = self.follow(start, parents).await?;
-        // A key that is visible is opened, and the layer not looked at.
-        let layer = self.layer(layer);
-        let new = NewKey { name, layer, volatile, token };
-        let (record, created) = self.create_child(&parent.place, &parent.record, new).await?;
-        Ok(Reached { place: parent.place.child(&record), record, created })
+        not_a_link(&parent.record)?;
+        let new = NewKey { name, volatile, maker: Maker::Client(asking, layer) };
+        let (record, made) = match self.create_child(&parent.place, new).await? {
+            Child::Found(record) => (record, None),
+            Child::Made(record, access) => (record, Some(access)),
+        };
+        not_a_link(&record)?;
+        Ok(Reached { place: parent.place.child(&record), record, made })
     }
 
     /// Where a path starts, and what of it remains to be followed.
     async fn start(
         &self,
         base: &Handle,
-        token: Token,
+        token: &Token,
         path: &str,
     ) -> Result<(Place, KeyPath), Error> {
         let (max_component, max_length) = self.with(|state| {
@@ -154,16 +183,16 @@ impl<B: Backend> Registry<B> {
         }
     }
 
-    async fn start_at_root(&self, token: Token, path: KeyPath) -> Result<(Place, KeyPath), Error> {
+    async fn start_at_root(&self, token: &Token, path: KeyPath) -> Result<(Place, KeyPath), Error> {
         let Some((hive, rest)) = path.components().split_first() else {
             return Err(Error::Invalid("empty path"));
         };
         if hive.folded() != CURRENT_USER {
             return Ok((self.hive_root(hive)?, KeyPath::from(rest.to_vec())));
         }
-        let user = self.key_name(&token.user_sid())?;
+        let user = self.key_name(&token.user().to_string())?;
         let users = self.hive_root(&self.key_name("Users")?)?;
-        self.user_key(&users, &user).await?;
+        self.user_key(&users, &user, token).await?;
         let rest = [user].into_iter().chain(rest.iter().cloned()).collect::<Vec<_>>();
         Ok((users, KeyPath::from(rest)))
     }
@@ -185,6 +214,9 @@ impl<B: Backend> Registry<B> {
         let mut place = start;
         let mut record = None;
         for name in names {
+            if let Some(link) = &record {
+                not_a_link(link)?;
+            }
             let found = self.child(&place, name).await?.ok_or(Error::NotFound(NotFound::Key))?;
             place = place.child(&found);
             record = Some(found);
@@ -193,7 +225,7 @@ impl<B: Backend> Registry<B> {
             Some(record) => record,
             None => self.read_key(place.slot, place.key).await?,
         };
-        Ok(Reached { place, record, created: false })
+        Ok(Reached { place, record, made: None })
     }
 
     /// The child of this name, if one is visible.
@@ -213,12 +245,13 @@ impl<B: Backend> Registry<B> {
         found: &mut Entries,
     ) -> Result<Option<KeyRecord>, Error> {
         let key = self.resolve_name(slot, &found.entries)?;
-        match key.and_then(|key| found.keys.remove(&key)) {
-            // Links are not followed yet, and no operation makes one.
-            Some(record) if record.link => Err(Error::NotSupported),
-            record => Ok(record),
-        }
+        Ok(key.and_then(|key| found.keys.remove(&key)))
     }
+}
+
+/// Links are not followed yet, and no operation makes one.
+fn not_a_link(record: &KeyRecord) -> Result<(), Error> {
+    if record.link { Err(Error::NotSupported) } else { Ok(()) }
 }
 
 impl Place {

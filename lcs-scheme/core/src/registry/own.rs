@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use hashbrown::HashMap;
 use lcs_abi::Guid;
 use lcs_abi::call::RejectedSetting;
-use lcs_abi::rsi::KeyRecord;
 use lcs_abi::value::ValueType;
 
 use super::Registry;
@@ -15,16 +14,18 @@ use super::backend::{AuditEvent, Backend};
 use super::error::Error;
 use super::hives::SlotId;
 use super::open::Place;
-use super::structure::NewKey;
+use super::structure::{Maker, NewKey};
 use super::values::ValueListing;
 use crate::model::name::KeyName;
-use crate::security::Token;
+use crate::security::{SecurityDescriptor, Sid, Token, private_to};
 
 /// Where LCS's configuration is, below `Machine`.
 const REGISTRY: [&str; 2] = ["System", "Registry"];
 
-/// The keys that LCS makes under `Machine\System\Registry` if they are missing.
-const CHILDREN: [&str; 3] = ["Layers", "Scopes", "PendingDeletion"];
+/// The keys that LCS makes under `Machine\System\Registry` if they are missing, and whether they are for
+/// SYSTEM and Administrators alone.
+const CHILDREN: [(&str, bool); 3] =
+    [("Layers", false), ("Scopes", true), ("PendingDeletion", true)];
 
 impl<B: Backend> Registry<B> {
     /// Makes what is missing of LCS's own keys, and reads the configuration.
@@ -36,44 +37,45 @@ impl<B: Backend> Registry<B> {
     }
 
     async fn make_own_keys(&self) -> Result<(), Error> {
-        let root = self.hive_root(&self.key_name("Machine")?)?;
-        let record = self.read_key(root.slot, root.key).await?;
-        let (mut place, mut record) = (root, record);
+        let mut place = self.hive_root(&self.key_name("Machine")?)?;
         for name in REGISTRY {
-            (place, record) = self.own_child(&place, &record, &self.key_name(name)?).await?;
+            place = self.own_child(&place, &self.key_name(name)?, None).await?;
         }
-        for name in CHILDREN {
-            self.own_child(&place, &record, &self.key_name(name)?).await?;
+        for (name, private) in CHILDREN {
+            let sd = private.then(|| private_to(Sid::SYSTEM, Sid::SYSTEM)).transpose()?;
+            self.own_child(&place, &self.key_name(name)?, sd).await?;
         }
         Ok(())
     }
 
-    /// The child of this name, made as SYSTEM and in `base` if it is not visible.
+    /// The child of this name, made as SYSTEM and in `base` if it is not visible: with this security
+    /// descriptor, or with what it inherits.
     async fn own_child(
         &self,
         parent: &Place,
-        parent_record: &KeyRecord,
         name: &KeyName,
-    ) -> Result<(Place, KeyRecord), Error> {
+        sd: Option<SecurityDescriptor>,
+    ) -> Result<Place, Error> {
         let record = match self.child(parent, name).await? {
             Some(record) => record,
             None => {
-                let layer = self.layer(None);
-                let new = NewKey { name, layer, volatile: false, token: Token::system() };
+                let new = NewKey { name, volatile: false, maker: Maker::Lcs(sd) };
                 // Boxed, because creating a key can lead here again: it may change the settings.
-                alloc::boxed::Box::pin(self.create_child(parent, parent_record, new)).await?.0
+                alloc::boxed::Box::pin(self.create_child(parent, new)).await?.into_record()
             }
         };
-        Ok((parent.child(&record), record))
+        Ok(parent.child(&record))
     }
 
-    /// Makes a user's key under `Users` if it is not there.
-    pub(super) async fn user_key(&self, users: &Place, user: &KeyName) -> Result<(), Error> {
-        if self.child(users, user).await?.is_none() {
-            let record = self.read_key(users.slot, users.key).await?;
-            self.own_child(users, &record, user).await?;
-        }
-        Ok(())
+    /// Makes a user's key under `Users` if it is not there, and for that user.
+    pub(super) async fn user_key(
+        &self,
+        users: &Place,
+        name: &KeyName,
+        token: &Token,
+    ) -> Result<(), Error> {
+        let sd = private_to(token.user(), token.primary_group())?;
+        self.own_child(users, name, Some(sd)).await.map(drop)
     }
 
     /// Keys came or went at this depth of a hive (a hive's root has depth 1).

@@ -1,5 +1,6 @@
 //! Operations that change which keys there are: create, delete, hide, unhide.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use hashbrown::HashSet;
@@ -16,10 +17,11 @@ use super::hives::SlotId;
 use super::locks::Guard;
 use super::open::Place;
 use super::reading::Entries;
+use super::security::Asking;
 use super::settings::Setting;
 use crate::model::name::KeyName;
 use crate::model::path::join;
-use crate::security::Token;
+use crate::security::{SecurityDescriptor, Token, inherited};
 
 /// How often an operation starts anew when a step that timed out earlier took effect under it after all.
 const ATTEMPTS: usize = 3;
@@ -27,10 +29,42 @@ const ATTEMPTS: usize = 3;
 /// A key to be made.
 pub(super) struct NewKey<'a> {
     pub(super) name: &'a KeyName,
-    /// The layer of its entry; an error counts only if there is something to make.
-    pub(super) layer: Result<Name, Error>,
     pub(super) volatile: bool,
-    pub(super) token: Token,
+    pub(super) maker: Maker<'a>,
+}
+
+/// Who makes a key.
+pub(super) enum Maker<'a> {
+    /// LCS itself, in `base`, with this security descriptor, or what is inherited.
+    Lcs(Option<SecurityDescriptor>),
+    /// A client, in this layer, if it may.
+    Client(&'a Asking, Option<&'a str>),
+}
+
+/// What came of making a key.
+pub(super) enum Child {
+    /// It is visible already; whether it may be opened is to be seen.
+    Found(KeyRecord),
+    /// It was made, and its maker is granted this on it.
+    Made(KeyRecord, Access),
+}
+
+impl Child {
+    /// The key's record.
+    pub(super) fn into_record(self) -> KeyRecord {
+        match self {
+            Child::Found(record) | Child::Made(record, _) => record,
+        }
+    }
+}
+
+/// A key that may be made.
+struct Admitted<'a> {
+    /// The layer of its entry.
+    layer: Name,
+    sd: Cow<'a, SecurityDescriptor>,
+    /// What its maker is granted on it.
+    access: Access,
 }
 
 /// A name under a parent, held so that nobody else changes what its entries say, and that the parent stays.
@@ -52,21 +86,20 @@ impl HeldName<'_> {
 }
 
 impl<B: Backend> Registry<B> {
-    /// The child of this name: the visible one, or a new one. Tells which.
+    /// The child of this name: the visible one, or a new one.
     pub(super) async fn create_child(
         &self,
         parent: &Place,
-        parent_record: &KeyRecord,
         new: NewKey<'_>,
-    ) -> Result<(KeyRecord, bool), Error> {
+    ) -> Result<Child, Error> {
         for _ in 0..ATTEMPTS {
-            match self.open_or_create(parent, parent_record, &new).await {
+            match self.open_or_create(parent, &new).await {
                 Err(Error::ConditionFailed) => {}
-                Ok((record, created)) => {
-                    if created {
+                Ok(child) => {
+                    if let Child::Made(..) = child {
                         self.structure_changed(parent.slot, parent.depth + 1).await;
                     }
-                    return Ok((record, created));
+                    return Ok(child);
                 }
                 Err(error) => return Err(error),
             }
@@ -74,18 +107,15 @@ impl<B: Backend> Registry<B> {
         Err(Error::ConditionFailed)
     }
 
-    async fn open_or_create(
-        &self,
-        parent: &Place,
-        parent_record: &KeyRecord,
-        new: &NewKey<'_>,
-    ) -> Result<(KeyRecord, bool), Error> {
+    async fn open_or_create(&self, parent: &Place, new: &NewKey<'_>) -> Result<Child, Error> {
         let mut held = self.hold(parent.slot, parent.key, new.name, parent.key).await?;
         if let Some(record) = self.visible_child(parent.slot, &mut held.found)? {
-            return Ok((record, false));
+            return Ok(Child::Found(record));
         }
-        new.token.check(Access::CREATE_SUB_KEY.bits())?;
-        let layer = new.layer.clone()?;
+        // What it says of its security stays so while the lock on the parent is held.
+        let parent_record = self.read_key(parent.slot, parent.key).await?;
+        let parent_sd = self.descriptor(parent.slot, &parent_record)?;
+        let Admitted { layer, sd, access } = self.may_create(parent, &parent_sd, new).await?;
         self.check_place(parent, new.name)?;
         if parent_record.volatile && !new.volatile {
             return Err(Error::Invalid("a key under a volatile one is volatile"));
@@ -97,14 +127,46 @@ impl<B: Backend> Registry<B> {
             key: self.backend.new_guid(),
             parent: parent.key,
             name: new.name.to_rsi(),
-            sd: parent_record.sd.clone(),
+            sd: sd.to_bytes(),
             volatile: new.volatile,
             link: false,
             last_write: self.backend.now(),
         };
         let target = Some(Target::Key(record.key));
         self.write_entry(&held, layer, target, Some(record.clone())).await?;
-        Ok((record, true))
+        Ok(Child::Made(record, access))
+    }
+
+    /// Whether a key may be made here by whom it is made, and what it is then. Nothing has happened before
+    /// all of it is decided.
+    async fn may_create<'k>(
+        &self,
+        parent: &Place,
+        parent_sd: &SecurityDescriptor,
+        new: &'k NewKey<'_>,
+    ) -> Result<Admitted<'k>, Error> {
+        let (asking, layer) = match &new.maker {
+            Maker::Lcs(sd) => {
+                let token = Token::system();
+                let sd = match sd {
+                    Some(sd) => Cow::Borrowed(sd),
+                    None => Cow::Owned(inherited(parent_sd, &token)?),
+                };
+                let layer = self.writable_layer(&token, None, None)?;
+                return Ok(Admitted { layer, sd, access: Access::KEY_ALL_ACCESS });
+            }
+            Maker::Client(asking, layer) => (asking, layer),
+        };
+        if let Some(bounds) = &asking.bounds {
+            bounds.require(Access::CREATE_SUB_KEY)?;
+        }
+        let create = Access::CREATE_SUB_KEY.into();
+        self.grant(parent_sd, &parent.path, &asking.caller, &create).await?;
+        let layer = self.writable_layer(asking.token(), asking.layers(), *layer)?;
+        let sd = inherited(parent_sd, asking.token())?;
+        let path = join(&parent.path, new.name.display());
+        let access = self.grant(&sd, &path, &asking.caller, &asking.desired).await?;
+        Ok(Admitted { layer, sd: Cow::Owned(sd), access })
     }
 
     fn check_place(&self, parent: &Place, name: &KeyName) -> Result<(), Error> {
@@ -120,19 +182,25 @@ impl<B: Backend> Registry<B> {
         })
     }
 
-    /// Removes a layer's entry for the handle's key.
+    /// Removes a layer's entry for the handle's key. If that entry names another key, DELETE is needed on
+    /// that one, too.
     ///
     /// # Errors
     /// `NotFound` where the layer has no entry or a HIDDEN one, `NotEmpty` where the key that would go has
     /// children visible in the global view, `Invalid` for a hive's root.
     pub async fn delete_key(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.structural(id)?;
-        let layer = self.layer(request.layer.as_deref())?;
+        let layer = self.layer_for(&handle, request.layer.as_deref())?;
         let slot = handle.slot;
         let held = self.hold(slot, handle.parent, &handle.name, handle.key).await?;
         let Some(Target::Key(victim)) = held.target(&layer) else {
             return Err(Error::NotFound(NotFound::Key));
         };
+        if victim != handle.key {
+            let record = held.found.keys.get(&victim);
+            let record = record.ok_or_else(|| self.malformed(slot, "impossible path entries"))?;
+            self.require_on(slot, record, &handle.token, Access::DELETE)?;
+        }
         let _victim = self.locks.key_goes(slot, victim).await;
         if self.has_visible_children(slot, victim).await? {
             return Err(Error::NotEmpty);
@@ -152,7 +220,7 @@ impl<B: Backend> Registry<B> {
     /// entry would be lost, and with it the key.
     pub async fn hide_key(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.structural(id)?;
-        let layer = self.layer(request.layer.as_deref())?;
+        let layer = self.layer_for(&handle, request.layer.as_deref())?;
         let held = self.hold(handle.slot, handle.parent, &handle.name, handle.key).await?;
         if let Some(Target::Key(_)) = held.target(&layer) {
             return Err(Error::AlreadyExists);
@@ -173,7 +241,7 @@ impl<B: Backend> Registry<B> {
             state.handles.require_named(handle.slot, handle.key).map(|()| handle)
         })?;
         let child = self.key_name(&request.child)?;
-        let layer = self.layer(request.layer.as_deref())?;
+        let layer = self.layer_for(&handle, request.layer.as_deref())?;
         let held = self.hold(handle.slot, handle.key, &child, handle.key).await?;
         if held.target(&layer) != Some(Target::Hidden) {
             return Err(Error::Invalid("the layer does not hide this name"));

@@ -88,7 +88,7 @@ impl<B: Backend> Registry<B> {
         let name = self.value_name(&name)?;
         let max_size = self.with(|state| state.settings.size(Setting::MaxValueSize));
         let content = Content::new(value_type, data, max_size)?;
-        let layer = self.layer(layer.as_deref())?;
+        let layer = self.layer_for(&handle, layer.as_deref())?;
         let condition = expected_sequence.map(|sequence| Condition::ValueIs {
             key: handle.key,
             name: name.folded().into(),
@@ -103,7 +103,7 @@ impl<B: Backend> Registry<B> {
     pub async fn set_tombstone(&self, id: HandleId, request: SetTombstone) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
         let name = self.value_name(&request.name)?;
-        let layer = self.layer(request.layer.as_deref())?;
+        let layer = self.layer_for(&handle, request.layer.as_deref())?;
         self.write_value(&handle, &name, layer, Content::Tombstone, None).await?;
         Ok(())
     }
@@ -152,7 +152,7 @@ impl<B: Backend> Registry<B> {
     pub async fn delete_value(&self, id: HandleId, request: DeleteValue) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
         let name = self.value_name(&request.name)?;
-        let layer = self.layer(request.layer.as_deref())?;
+        let layer = self.layer_for(&handle, request.layer.as_deref())?;
         let (name, layer) = (name.folded().into(), layer.folded);
         let delete = Mutation::DeleteValue { key: handle.key, name, layer };
         self.change_values(&handle, Vec::new(), delete).await?;
@@ -162,7 +162,7 @@ impl<B: Backend> Registry<B> {
     /// Masks every value of the key in a layer.
     pub async fn set_blanket(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
-        let layer = self.layer(request.layer.as_deref())?;
+        let layer = self.layer_for(&handle, request.layer.as_deref())?;
         let set = Mutation::SetBlanket { key: handle.key, layer };
         self.change_values(&handle, Vec::new(), set).await?;
         Ok(())
@@ -171,7 +171,7 @@ impl<B: Backend> Registry<B> {
     /// Removes a layer's mask over every value; one that is not there is no error.
     pub async fn clear_blanket(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
-        let layer = self.layer(request.layer.as_deref())?.folded;
+        let layer = self.layer_for(&handle, request.layer.as_deref())?.folded;
         let clear = Mutation::ClearBlanket { key: handle.key, layer };
         self.change_values(&handle, Vec::new(), clear).await?;
         Ok(())
@@ -191,10 +191,10 @@ impl<B: Backend> Registry<B> {
         Ok(sequence)
     }
 
-    /// A key handle that has this right.
-    pub(super) fn key_with(&self, id: HandleId, right: Access) -> Result<Rc<KeyHandle>, Error> {
+    /// A key handle that has these rights.
+    pub(super) fn key_with(&self, id: HandleId, rights: Access) -> Result<Rc<KeyHandle>, Error> {
         let handle = self.with(|state| state.handles.key(id))?;
-        handle.require(right).map(|()| handle)
+        handle.require(rights).map(|()| handle)
     }
 
     /// The next effective value of a listing.

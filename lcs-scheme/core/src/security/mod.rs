@@ -1,104 +1,90 @@
-//! Who a caller is, and what it may do.
+//! Who a caller is, and what it may do (DESIGN §6).
 //!
-//! For now one rule stands here in one place: SYSTEM may, others may not. Security descriptors are stored
-//! and carried, but not yet read.
+//! SIDs, security descriptors, ACLs and ACEs are those of Windows ([MS-DTYP] 2.4), in their binary
+//! self-relative form and as SDDL text:
+//!
+//! - [`Sid`], [`Ace`], [`Acl`], [`SecurityDescriptor`]: what is written down. Bytes and texts from outside
+//!   become these, or are refused; they cannot hold what must not be stored.
+//! - [`sddl`]: the text form, both ways.
+//! - [`Token`]: whom a handle acts for.
+//! - [`access_check`]: the one place that decides; [`is_audited`]: whether what it decided is recorded.
+//! - [`inherited`]: the security descriptor of a new key.
 
-use alloc::format;
-use alloc::string::{String, ToString};
+mod acl;
+mod check;
+mod descriptor;
+mod inherit;
+pub mod sddl;
+mod sid;
+mod token;
+
+use core::fmt;
 
 use lcs_abi::security::Access;
 
-/// Who made a handle, as the kernel says.
+pub use acl::{ACE_RIGHTS, Ace, AceFlags, AceKind, Acl, AclKind};
+pub use check::{Denied, DesiredAccess, InvalidMask, access_check, is_audited, map_generic};
+pub use descriptor::{AclPart, Control, Parts, SecurityDescriptor};
+pub use inherit::{inherited, private_to};
+pub use sid::{NotASid, Sid};
+pub use token::{Account, Privileges, Token};
+
+/// Why bytes are no security descriptor, or ACEs no list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Token {
-    uid: u32,
-    system: bool,
+pub enum Malformed {
+    /// They end before what they begin with does.
+    Truncated,
+    /// A revision that nobody knows.
+    Revision,
+    /// A security descriptor with pointers in it.
+    NotSelfRelative,
+    /// An offset that leads into the header, to no multiple of 4, behind the end, or to what is said not to
+    /// be there.
+    Offset,
+    /// Two parts share bytes.
+    Overlap,
+    /// A SID with more than 15 sub-authorities.
+    TooManySubAuthorities,
+    /// An ACL shorter than its header.
+    AclSize,
+    /// An ACL of more than 65,535 bytes.
+    AclTooLong,
+    /// An ACE that does not end where its SID does.
+    AceSize,
+    /// A type of ACE that has no place in this list, or none in a registry.
+    AceType(u8),
+    /// A flag of an ACE that nobody knows.
+    AceFlags(u8),
+    /// A right in an ACE that a key does not have, or that only a request can have.
+    AceMask(u32),
 }
 
-/// Why an access is not granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// No right at all was asked for, or a bit that is no right.
-    InvalidMask,
-    /// At least one of the rights is not granted.
-    Access,
-}
-
-impl Token {
-    /// The token of a user of the system; `system` says that this user is SYSTEM.
-    pub fn new(uid: u32, system: bool) -> Token {
-        Token { uid, system }
-    }
-
-    /// The token under which LCS itself works.
-    pub fn system() -> Token {
-        Token { uid: 0, system: true }
-    }
-
-    /// Whether the caller may see what is for administrators.
-    pub fn is_administrator(&self) -> bool {
-        self.system
-    }
-
-    /// The user's SID as text; names the user's key under `Users`.
-    pub fn user_sid(&self) -> String {
-        if self.system { "S-1-5-18".to_string() } else { format!("S-1-22-1-{}", self.uid) }
-    }
-
-    /// The rights that a request for `access` to a key gives this caller: all that was asked for, or none.
-    pub fn check(&self, access: u32) -> Result<Access, Denied> {
-        let mut wanted = Access::from_bits(access).filter(|wanted| !wanted.is_empty());
-        let generic = [
-            (Access::GENERIC_ALL, Access::KEY_ALL_ACCESS),
-            (Access::GENERIC_READ, Access::KEY_READ),
-            (Access::GENERIC_WRITE, Access::KEY_WRITE),
-            (Access::GENERIC_EXECUTE, Access::empty()),
-            (Access::MAXIMUM_ALLOWED, Access::KEY_ALL_ACCESS),
-        ];
-        if let Some(wanted) = &mut wanted {
-            for (bit, meaning) in generic {
-                if wanted.contains(bit) {
-                    wanted.remove(bit);
-                    wanted.insert(meaning);
-                }
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Malformed::Truncated => f.write_str("cut off"),
+            Malformed::Revision => f.write_str("unknown revision"),
+            Malformed::NotSelfRelative => f.write_str("not self-relative"),
+            Malformed::Offset => f.write_str("impossible offset"),
+            Malformed::Overlap => f.write_str("overlapping parts"),
+            Malformed::TooManySubAuthorities => f.write_str("SID with too many sub-authorities"),
+            Malformed::AclSize => f.write_str("ACL shorter than its header"),
+            Malformed::AclTooLong => f.write_str("ACL longer than 65535 bytes"),
+            Malformed::AceSize => f.write_str("ACE of the wrong length"),
+            Malformed::AceType(code) => write!(f, "ACE of type {code}, which is not for this list"),
+            Malformed::AceFlags(flags) => write!(f, "unknown flags of an ACE: {flags:#04x}"),
+            Malformed::AceMask(mask) => {
+                let unknown = mask & !ACE_RIGHTS.bits();
+                write!(f, "an ACE with rights that keys do not have: {unknown:#x}")
             }
         }
-        match wanted {
-            None => Err(Denied::InvalidMask),
-            Some(_) if !self.system => Err(Denied::Access),
-            Some(granted) => Ok(granted),
-        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl core::error::Error for Malformed {}
 
-    #[test]
-    fn system_is_granted_what_it_asks_for_and_others_nothing() {
-        let user = Token::new(1000, false);
-        let read = Access::KEY_READ.bits();
-        assert_eq!(Token::system().check(read), Ok(Access::KEY_READ));
-        assert_eq!(user.check(read), Err(Denied::Access));
-        assert_eq!(user.check(Access::MAXIMUM_ALLOWED.bits()), Err(Denied::Access));
-    }
-
-    #[test]
-    fn zero_and_unknown_bits_are_invalid() {
-        for mask in [0, 0x10_0000, 0x40, 0x8000_0000 | 0x400_0000] {
-            assert_eq!(Token::system().check(mask), Err(Denied::InvalidMask));
-        }
-    }
-
-    #[test]
-    fn generic_rights_are_mapped() {
-        let check = |access: Access| Token::system().check(access.bits());
-        assert_eq!(check(Access::GENERIC_READ), Ok(Access::KEY_READ));
-        assert_eq!(
-            check(Access::GENERIC_WRITE | Access::DELETE),
-            Ok(Access::KEY_WRITE | Access::DELETE)
-        );
-        assert_eq!(check(Access::MAXIMUM_ALLOWED), Ok(Access::KEY_ALL_ACCESS));
-    }
+/// The rights that a handle can have, with their names, in the order of their bits.
+pub fn rights() -> impl Iterator<Item = (Access, &'static str)> {
+    let of_keys = Access::KEY_ALL_ACCESS | Access::ACCESS_SYSTEM_SECURITY;
+    of_keys.iter_names().map(|(name, right)| (right, name))
 }

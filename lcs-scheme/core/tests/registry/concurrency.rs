@@ -9,12 +9,11 @@ use lcs_abi::Guid;
 use lcs_abi::call::{EnumSubkeys, QueryValue, SetValue, Unhide};
 use lcs_abi::rsi::{Answer, Request, Target};
 use lcs_core::registry::{Error, HandleId, NotFound};
-use lcs_core::security::Token;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::common::Client;
-use crate::common::client::{ROOM, create_key, in_layer, open_key};
+use crate::common::client::{ROOM, create_key, in_layer, open_key, system};
 use crate::common::world::Source;
 use crate::histories::failure;
 use crate::histories::operations::{Pick, pick, rules, table};
@@ -117,14 +116,14 @@ impl Stage {
         match act {
             Act::Create { on, name, layer: number } => {
                 let derive = create_key(&name.key().display, layer(*number), false);
-                let made = registry.derive(Some(handle(*on)), Token::system(), derive).await?;
+                let made = registry.derive(Some(handle(*on)), &system(), derive).await?;
                 handles.borrow_mut().push(made);
                 let created = registry.key_info(made).await.expect("an open key is there").created;
                 Ok(Outcome::Opened { created })
             }
             Act::Open { on, name } => {
                 let derive = open_key(&name.key().display);
-                let made = registry.derive(Some(handle(*on)), Token::system(), derive).await?;
+                let made = registry.derive(Some(handle(*on)), &system(), derive).await?;
                 handles.borrow_mut().push(made);
                 Ok(Outcome::Opened { created: false })
             }
@@ -370,9 +369,10 @@ fn of_many_who_create_one_key_at_once_one_does() {
     let stage = Stage::new(vec![3, 0, 5, 1, 2]);
     let handles: Vec<RefCell<Vec<HandleId>>> =
         (0..100).map(|_| RefCell::new(stage.common.to_vec())).collect();
+    let system = system();
     let create = |layer| {
         let derive = create_key("p\\New", Some(layer), false);
-        stage.client.registry.derive(Some(stage.common[0]), Token::system(), derive)
+        stage.client.registry.derive(Some(stage.common[0]), &system, derive)
     };
     let layers = ["base", "R1", "Policy"];
     let made = block_on(join_all((0..handles.len()).map(|number| create(layers[number % 3]))));
@@ -400,7 +400,7 @@ fn a_key_that_somebody_has_open_is_deleted_or_gets_a_child_but_not_both() {
         let derive = create_key("Test\\p\\child", None, false);
         let (deleted, created) = block_on(join(
             registry.delete_key(stage.common[1], in_layer(None)),
-            registry.derive(None, Token::system(), derive),
+            registry.derive(None, &system(), derive),
         ));
         match (deleted, created.map(drop)) {
             (Ok(()), Err(Error::NotFound(NotFound::Key))) | (Err(Error::NotEmpty), Ok(())) => {}

@@ -2,6 +2,7 @@
 
 use lcs_abi::call::{NamedValue, QueryValues};
 use lcs_abi::rsi::{Answer, Changes, KeyRecord, Mutation, Name, Request, Target};
+use lcs_abi::security::MACHINE_ROOT_SD;
 use lcs_abi::{BASE_LAYER, Guid};
 use lcs_core::registry::Error;
 
@@ -17,7 +18,7 @@ fn same(name: &str) -> Name {
 }
 
 fn key_record(parent: Guid, key: Guid, name: &str) -> KeyRecord {
-    let sd = vec![0; 100];
+    let sd = MACHINE_ROOT_SD.to_vec();
     KeyRecord { key, parent, name: same(name), sd, volatile: false, link: false, last_write: 7 }
 }
 

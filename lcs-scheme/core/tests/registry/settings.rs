@@ -3,12 +3,11 @@
 use futures_util::future::join_all;
 use lcs_abi::call::{DeleteValue, LayerOnly, RejectedSetting, SetValue, Unhide};
 use lcs_core::registry::{AuditEvent, HandleId, Setting};
-use lcs_core::security::Token;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::common::Client;
-use crate::common::client::{ROOM, layer};
+use crate::common::client::{ROOM, layer, system};
 use crate::common::world::Source;
 
 const REGISTRY: &str = "Machine\\System\\Registry";
@@ -37,7 +36,7 @@ fn unset(client: &Client, key: HandleId, name: &str, layer: Option<&str>) {
 }
 
 fn rejected(client: &Client) -> Vec<RejectedSetting> {
-    let root = client.registry.open_root(Token::system()).unwrap();
+    let root = client.registry.open_root(system().token).unwrap();
     let status = client.registry.status(root, "test", []).unwrap();
     client.close(root);
     status.details.unwrap().rejected_settings

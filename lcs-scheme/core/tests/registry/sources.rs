@@ -6,9 +6,8 @@ use futures_util::FutureExt;
 use lcs_abi::call::{EnumSubkeys, HiveState, LayerOnly, QueryValue, SetValue, Unhide};
 use lcs_abi::rsi::{ClaimedHive, Refusal, RegisteredHive, Request, SourceError};
 use lcs_core::registry::{AuditEvent, ConnectionId, Error, Fault, HandleId, NotFound};
-use lcs_core::security::Token;
 
-use crate::common::client::{create_key, in_layer, layer};
+use crate::common::client::{create_key, in_layer, layer, system, user};
 use crate::common::world::Source;
 use crate::common::{Client, Failure};
 
@@ -17,7 +16,7 @@ fn is_apply(request: &Request) -> bool {
 }
 
 fn generation(client: &Client, hive: &str) -> (HiveState, u64) {
-    let root = client.registry.open_root(Token::new(1000, false)).unwrap();
+    let root = client.registry.open_root(user(1000, &[]).token).unwrap();
     let status = client.registry.status(root, "test", []).unwrap();
     client.close(root);
     assert_eq!(status.details, None, "not for ordinary users");
@@ -279,7 +278,8 @@ fn a_slow_source_delays_nobody_else_and_a_slow_change_no_reader() {
     client.world.set_delays(vec![200]);
     let mut deleting = pin!(client.registry.delete_key(slow, in_layer(None)));
     let derive = create_key("Test\\new", Some("r1"), false);
-    let mut creating = pin!(client.registry.derive(None, Token::system(), derive));
+    let system = system();
+    let mut creating = pin!(client.registry.derive(None, &system, derive));
     assert!(deleting.as_mut().now_or_never().is_none());
     assert!(creating.as_mut().now_or_never().is_none());
     client.world.set_delays(Vec::new());
@@ -287,13 +287,13 @@ fn a_slow_source_delays_nobody_else_and_a_slow_change_no_reader() {
     let query = QueryValue { name: "v".into() };
     let found = client.registry.query_value(other, query.clone()).now_or_never();
     assert_eq!(found, Some(Err(Error::NotFound(NotFound::Value))));
-    let made = client.registry.derive(Some(other), Token::system(), create_key("k", None, false));
+    let made = client.registry.derive(Some(other), &system, create_key("k", None, false));
     assert!(matches!(made.now_or_never(), Some(Ok(_))));
     let found = client.registry.query_value(slow, query).now_or_never();
     assert_eq!(found, Some(Err(Error::NotFound(NotFound::Value))));
     let listed = client.registry.enum_subkeys(slow, EnumSubkeys::default(), 99).now_or_never();
     assert!(matches!(listed, Some(Ok(_))));
-    let made = client.registry.derive(None, Token::system(), create_key("Test\\k2", None, false));
+    let made = client.registry.derive(None, &system, create_key("Test\\k2", None, false));
     assert!(matches!(made.now_or_never(), Some(Ok(_))), "a sibling of what is being deleted");
     client.run(deleting).unwrap();
     client.run(creating).unwrap();

@@ -1,6 +1,7 @@
 //! A registry in a world, for tests that do one thing after the other.
 
 use std::future::Future;
+use std::rc::Rc;
 
 use futures_executor::block_on;
 use lcs_abi::call::{
@@ -10,8 +11,8 @@ use lcs_abi::call::{
 use lcs_abi::rsi::{ClaimedHive, Refusal, RegisteredHive};
 use lcs_abi::security::Access;
 use lcs_core::model::{KeyName, Layer};
-use lcs_core::registry::{ConnectionId, Error, HandleId, Registry};
-use lcs_core::security::Token;
+use lcs_core::registry::{Caller, ConnectionId, Error, HandleId, Registry};
+use lcs_core::security::{Account, Token};
 
 use super::world::{Source, World};
 
@@ -21,9 +22,20 @@ pub const ALL: u32 = Access::KEY_ALL_ACCESS.bits();
 /// Room for every answer.
 pub const ROOM: usize = 1 << 24;
 
-/// A layer for the table.
+/// A layer for the table, which everybody may write into.
 pub fn layer(name: &str, precedence: u32, enabled: bool) -> Layer {
-    Layer { name: KeyName::new(name, 255).expect("a name"), precedence, enabled }
+    Layer { name: KeyName::new(name, 255).expect("a name"), precedence, enabled, sd: Rc::default() }
+}
+
+/// The system itself.
+pub fn system() -> Caller {
+    Caller { token: Rc::new(Token::system()), pid: 1 }
+}
+
+/// An ordinary user in a group of its own, and in these.
+pub fn user(uid: u32, groups: &[u32]) -> Caller {
+    let account = Account { uid, gid: uid, groups, system: false, administrator: false };
+    Caller { token: Rc::new(Token::new(account)), pid: 2 }
 }
 
 /// What to derive to create a key with all rights.
@@ -94,7 +106,16 @@ impl Client {
     }
 
     pub fn derive(&self, base: Option<HandleId>, derive: Derive) -> Result<HandleId, Error> {
-        self.run(self.registry.derive(base, Token::system(), derive))
+        self.derive_as(&system(), base, derive)
+    }
+
+    pub fn derive_as(
+        &self,
+        caller: &Caller,
+        base: Option<HandleId>,
+        derive: Derive,
+    ) -> Result<HandleId, Error> {
+        self.run(self.registry.derive(base, caller, derive))
     }
 
     pub fn open(&self, path: &str) -> Result<HandleId, Error> {

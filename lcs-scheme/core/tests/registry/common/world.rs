@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, Request, SourceError};
-use lcs_core::registry::{Address, AuditEvent, Backend, ConnectionId, Fault};
+use lcs_core::registry::{Address, AuditEvent, Backend, ConnectionId, Fault, NotRecorded};
 use loregd::hive::{Hive, is_step};
 
 pub type Outcome = Result<Answer, Fault>;
@@ -86,6 +86,7 @@ struct Inner {
     now: i64,
     guids: u128,
     audit: Vec<AuditEvent>,
+    log_is_full: bool,
     requests: Vec<Request>,
     fail_when: Option<FailWhen>,
     lie: Option<Lie>,
@@ -105,6 +106,7 @@ impl World {
             now: 0,
             guids: 0,
             audit: Vec::new(),
+            log_is_full: false,
             requests: Vec::new(),
             fail_when: None,
             lie: None,
@@ -153,6 +155,11 @@ impl World {
     /// What was recorded since the last call.
     pub fn take_audit(&self) -> Vec<AuditEvent> {
         std::mem::take(&mut self.0.borrow_mut().audit)
+    }
+
+    /// From now on records that somebody waits for are taken, or not.
+    pub fn set_log_full(&self, full: bool) {
+        self.0.borrow_mut().log_is_full = full;
     }
 
     /// What sources were asked since the last call.
@@ -216,6 +223,14 @@ impl Backend for World {
 
     fn audit(&self, event: AuditEvent) {
         self.0.borrow_mut().audit.push(event);
+    }
+
+    fn record(&self, event: AuditEvent) -> impl Future<Output = Result<(), NotRecorded>> + 'static {
+        let taken = !self.0.borrow().log_is_full;
+        if taken {
+            self.audit(event);
+        }
+        std::future::ready(if taken { Ok(()) } else { Err(NotRecorded) })
     }
 }
 

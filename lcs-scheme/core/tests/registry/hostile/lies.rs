@@ -5,6 +5,7 @@ use lcs_abi::rsi::{
     Answer, BlanketEntry, KeyRecord, LayerPosition, Name, PathEntry, SourceError, Target,
     ValueEntry,
 };
+use lcs_abi::security::MACHINE_ROOT_SD;
 use lcs_core::registry::Fault;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -98,8 +99,12 @@ fn blanket() -> impl Strategy<Value = BlanketEntry> {
     })
 }
 
+fn sd() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![Just(MACHINE_ROOT_SD.to_vec()), vec(any::<u8>(), 0..4)]
+}
+
 fn record() -> impl Strategy<Value = KeyRecord> {
-    (guid(), guid(), name(), any::<(bool, bool, i64)>(), vec(any::<u8>(), 0..4)).prop_map(
+    (guid(), guid(), name(), any::<(bool, bool, i64)>(), sd()).prop_map(
         |(key, parent, name, (volatile, link, last_write), sd)| KeyRecord {
             key,
             parent,
