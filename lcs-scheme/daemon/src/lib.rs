@@ -25,6 +25,7 @@
 #[cfg(not(target_os = "redox"))]
 use hosted as _;
 
+mod entry;
 pub mod logging;
 pub mod namespace;
 mod pid_file;
