@@ -18,6 +18,7 @@ use crate::outbox::Outbox;
 use crate::raw::Incoming;
 use crate::regsrc::Sources;
 use crate::start::Error;
+use crate::wake::Wakeups;
 use crate::world::World;
 use crate::{reg, source_handles};
 
@@ -26,6 +27,7 @@ event::user_data! {
         Reg,
         RegSrc,
         Timer,
+        Thread,
     }
 }
 
@@ -119,24 +121,31 @@ pub struct Daemon {
     shared: Rc<Shared>,
     reg: Scheme,
     regsrc: Scheme,
+    wakeups: Wakeups,
     queue: EventQueue<Wake>,
     batch: Vec<Request>,
 }
 
 impl Daemon {
-    /// A daemon that serves these two schemes.
-    pub fn new(shared: Shared, reg: Scheme, regsrc: Scheme) -> Result<Daemon, Error> {
+    /// A daemon that serves these two schemes, and looks at what there is to do when it is woken.
+    pub fn new(
+        shared: Shared,
+        reg: Scheme,
+        regsrc: Scheme,
+        wakeups: Wakeups,
+    ) -> Result<Daemon, Error> {
         let queue = EventQueue::new().map_err(Error::Events)?;
         let wakes = [
             (reg.socket.inner().raw(), Wake::Reg),
             (regsrc.socket.inner().raw(), Wake::RegSrc),
             (shared.clock.deadlines().borrow().timer().raw(), Wake::Timer),
+            (wakeups.descriptor(), Wake::Thread),
         ];
         for (descriptor, wake) in wakes {
             queue.subscribe(descriptor, wake, EventFlags::READ).map_err(Error::Events)?;
         }
         let batch = Vec::with_capacity(BATCH);
-        Ok(Daemon { shared: Rc::new(shared), reg, regsrc, queue, batch })
+        Ok(Daemon { shared: Rc::new(shared), reg, regsrc, wakeups, queue, batch })
     }
 
     /// Serves until a socket fails.
@@ -180,7 +189,8 @@ impl Daemon {
         Ok(())
     }
 
-    /// Waits for an event.
+    /// Waits for an event. What a thread made ready since the last pass has left a byte in the pipe, so that
+    /// this ends at once.
     fn sleep(&mut self) -> Result<(), Error> {
         let deadlines = self.shared.clock.deadlines();
         deadlines.borrow_mut().arm().map_err(Error::Timer)?;
@@ -189,6 +199,7 @@ impl Daemon {
                 Wake::Reg => self.reg.ready = true,
                 Wake::RegSrc => self.regsrc.ready = true,
                 Wake::Timer => deadlines.borrow_mut().woke(),
+                Wake::Thread => self.wakeups.drain().map_err(Error::Wake)?,
             },
             Err(error) if error.is_interrupt() => {}
             Err(error) => return Err(Error::Events(error)),

@@ -4,6 +4,7 @@
 //!
 //! - [`start`]: sockets, names, readiness, namespace,
 //! - [`event_loop`]: the one thread that does everything,
+//! - [`wake`]: how other threads end its sleep,
 //! - [`call`]: a request that is being worked on, and its one answer,
 //! - [`clock`]: how long callers wait,
 //! - [`reg`]: handles of `reg:`, what is derived from them and called on them,
@@ -30,4 +31,5 @@ pub mod reg;
 pub mod regsrc;
 pub mod source_handles;
 pub mod start;
+pub mod wake;
 pub mod world;

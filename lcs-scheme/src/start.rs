@@ -1,5 +1,6 @@
 //! Start-up: sockets, names, readiness, the namespace that is left, in this order.
 
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::event_loop::{Daemon, Scheme, Shared};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
 use crate::regsrc::Sources;
+use crate::wake::Wakeups;
 use crate::world::World;
 use crate::{reg, source_handles};
 
@@ -36,6 +38,9 @@ pub enum Error {
     /// The timer does not work.
     #[error("the timer failed: {0}")]
     Timer(libredox::error::Error),
+    /// Other threads cannot wake the one that serves.
+    #[error("cannot be woken by other threads: {0}")]
+    Wake(io::Error),
     /// The system does not say who runs this process.
     #[error("cannot tell who runs this process: {0}")]
     Identity(libredox::error::Error),
@@ -59,13 +64,14 @@ pub fn start() -> Result<Daemon, Error> {
     let (answers, same_clock) = (Rc::clone(&regsrc_answers), Rc::clone(&clock));
     let sources = Rc::new(Sources::new(current.clone(), answers, same_clock, in_flight));
     let identity = Identity::of_this_process().map_err(Error::Identity)?;
+    let wakeups = Wakeups::new().map_err(Error::Wake)?;
     let world = World::new(Rc::clone(&sources));
     let registry = Registry::new(world, []).ok_or(Error::Registry)?;
 
     let reg = Scheme::new(serve_name("reg", reg::SHARED_ROOT)?, reg_answers);
     let regsrc = Scheme::new(serve_name("regsrc", source_handles::SHARED_ROOT)?, regsrc_answers);
     let shared = Shared::new(registry, sources, clock, identity, current);
-    let daemon = Daemon::new(shared, reg, regsrc)?;
+    let daemon = Daemon::new(shared, reg, regsrc, wakeups)?;
     lcs_daemon::ready();
     lcs_daemon::namespace::enter_file_only()?;
     Ok(daemon)
