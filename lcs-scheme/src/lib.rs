@@ -10,6 +10,7 @@
 //! - [`reg`]: handles of `reg:`, what is derived from them and called on them,
 //! - [`source_handles`]: handles of `regsrc:`, and what sources say over them,
 //! - [`regsrc`]: connections of sources, and the requests they have not answered yet,
+//! - [`accounts`]: who belongs to which groups,
 //! - [`world`]: what `lcs-core` needs from outside,
 //! - [`errno`]: which number stands for which error.
 #![deny(unsafe_code)]
@@ -19,6 +20,7 @@
 #[cfg(not(target_os = "redox"))]
 use hosted as _;
 
+pub mod accounts;
 pub mod call;
 pub mod clock;
 pub mod deadlines;

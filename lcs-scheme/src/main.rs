@@ -10,12 +10,16 @@ use clap::Parser;
 struct Args {
     #[command(flatten)]
     daemon: lcs_daemon::Args,
+    /// The group whose members are administrators of the registry
+    #[arg(long, value_name = "NAME", default_value = "sudo")]
+    admin_group: String,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     lcs_daemon::run("lcs-scheme", &args.daemon, || {
-        match lcs_scheme::start::start().and_then(|mut daemon| daemon.serve()) {
+        let daemon = lcs_scheme::start::start(&args.admin_group);
+        match daemon.and_then(|mut daemon| daemon.serve()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 log::error!("{error}");

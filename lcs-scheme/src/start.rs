@@ -10,6 +10,7 @@ use redox_scheme::Socket;
 use redox_scheme::scheme::register_scheme_inner;
 use syscall::error::{EEXIST, ENODEV, ENOENT};
 
+use crate::accounts::Accounts;
 use crate::call::Current;
 use crate::clock::Clock;
 use crate::event_loop::{Daemon, Scheme, Shared};
@@ -41,6 +42,9 @@ pub enum Error {
     /// Other threads cannot wake the one that serves.
     #[error("cannot be woken by other threads: {0}")]
     Wake(io::Error),
+    /// The thread that asks for groups did not start.
+    #[error("cannot start the thread that asks for groups: {0}")]
+    Accounts(io::Error),
     /// The system does not say who runs this process.
     #[error("cannot tell who runs this process: {0}")]
     Identity(libredox::error::Error),
@@ -52,8 +56,9 @@ pub enum Error {
     Registry,
 }
 
-/// Starts LCS: when this returns its names are taken and its readiness is signalled.
-pub fn start() -> Result<Daemon, Error> {
+/// Starts LCS: when this returns its names are taken and its readiness is signalled. The members of the group
+/// `admin_group` are administrators.
+pub fn start(admin_group: &str) -> Result<Daemon, Error> {
     let (reg_answers, regsrc_answers) = (Rc::new(Outbox::default()), Rc::new(Outbox::default()));
     let current = Current::default();
     // Until the configuration is read, which takes a source, the defaults are in force.
@@ -65,12 +70,14 @@ pub fn start() -> Result<Daemon, Error> {
     let sources = Rc::new(Sources::new(current.clone(), answers, same_clock, in_flight));
     let identity = Identity::of_this_process().map_err(Error::Identity)?;
     let wakeups = Wakeups::new().map_err(Error::Wake)?;
+    let accounts =
+        Accounts::new(admin_group.to_owned(), wakeups.waker()).map_err(Error::Accounts)?;
     let world = World::new(Rc::clone(&sources));
     let registry = Registry::new(world, []).ok_or(Error::Registry)?;
 
     let reg = Scheme::new(serve_name("reg", reg::SHARED_ROOT)?, reg_answers);
     let regsrc = Scheme::new(serve_name("regsrc", source_handles::SHARED_ROOT)?, regsrc_answers);
-    let shared = Shared::new(registry, sources, clock, identity, current);
+    let shared = Shared::new(registry, sources, clock, identity, accounts, current);
     let daemon = Daemon::new(shared, reg, regsrc, wakeups)?;
     lcs_daemon::ready();
     lcs_daemon::namespace::enter_file_only()?;
