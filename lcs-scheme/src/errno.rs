@@ -8,7 +8,8 @@ use syscall::error as errno;
 pub fn of(error: &Error) -> i32 {
     match error {
         Error::NotFound(_) => errno::ENOENT,
-        Error::AccessDenied => errno::EACCES,
+        Error::AccessDenied { .. } | Error::LayerDenied { .. } => errno::EACCES,
+        Error::PrivilegeMissing => errno::EPERM,
         Error::Invalid(_) => errno::EINVAL,
         Error::NameTooLong => errno::ENAMETOOLONG,
         Error::LimitExceeded(_) => errno::ENOSPC,
@@ -17,7 +18,7 @@ pub fn of(error: &Error) -> i32 {
         Error::NotEmpty => errno::ENOTEMPTY,
         Error::AlreadyExists => errno::EEXIST,
         Error::BufferTooSmall { .. } => errno::ERANGE,
-        Error::SourceDown | Error::SourceData => errno::EIO,
+        Error::SourceDown | Error::SourceData | Error::NotRecorded => errno::EIO,
         Error::Source(error) => of_source(*error),
         Error::SequencesExhausted => errno::EOVERFLOW,
         Error::NotSupported => errno::EOPNOTSUPP,

@@ -10,7 +10,6 @@ use lcs_core::registry::{Registry, Setting};
 use redox_scheme::{Request, RequestKind, Response, SignalBehavior, Socket};
 use syscall::error::{EAGAIN, EINTR, EOPNOTSUPP};
 
-use crate::accounts::Accounts;
 use crate::call::{Call, Current, Work};
 use crate::clock::Clock;
 use crate::deadlines::Moment;
@@ -48,8 +47,6 @@ pub struct Shared {
     pub clock: Rc<Clock>,
     /// Who is who.
     pub identity: Identity,
-    /// Who belongs to which groups.
-    pub accounts: Accounts,
     current: Current,
     executor: LocalExecutor<'static>,
 }
@@ -61,11 +58,10 @@ impl Shared {
         sources: Rc<Sources>,
         clock: Rc<Clock>,
         identity: Identity,
-        accounts: Accounts,
         current: Current,
     ) -> Shared {
         let executor = LocalExecutor::new();
-        Shared { registry, sources, clock, identity, accounts, current, executor }
+        Shared { registry, sources, clock, identity, current, executor }
     }
 
     /// Starts the work on a call, up to where it has to wait.

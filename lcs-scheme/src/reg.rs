@@ -3,12 +3,11 @@
 use std::rc::Rc;
 
 use lcs_abi::call::{
-    DeleteValue, Derive, EnumSubkeys, LayerOnly, MIN_PAYLOAD, Op, QueryValue, QueryValues,
-    SetTombstone, SetValue, Unhide,
+    DeleteValue, Derive, EnumSubkeys, GetSecurity, LayerOnly, MIN_PAYLOAD, Op, QueryValue,
+    QueryValues, SetSecurity, SetTombstone, SetValue, Unhide,
 };
 use lcs_abi::{ABI_VERSION, Malformed};
 use lcs_core::registry::{Error, HandleId};
-use lcs_core::security::Token;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use syscall::error::{EBADF, ECANCELED, EINVAL, EOPNOTSUPP};
@@ -25,8 +24,9 @@ use crate::raw::Incoming;
 /// the kernel's word about the caller work on it.
 pub const SHARED_ROOT: usize = 0;
 
-/// The largest request that is not a write of data, in bytes: names are far shorter.
-const MAX_PLAIN_REQUEST: usize = 64 << 10;
+/// The largest request that is not a write of data, in bytes: names are far shorter, and of a security
+/// descriptor neither list has more than 64 KiB.
+const MAX_PLAIN_REQUEST: usize = 256 << 10;
 
 /// A handle's number on the scheme.
 fn number(handle: HandleId) -> usize {
@@ -69,18 +69,25 @@ fn close(shared: &Rc<Shared>, handle: HandleId) {
 
 /// Opening the scheme itself gives a root handle of one's own.
 fn open_at(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: Option<HandleId>) {
-    let token = shared.identity.token(&incoming.caller());
-    let opened = match base {
-        None if incoming.buffer_len() == 0 => {
-            shared.registry.open_root(token).map(number).map_err(|error| errno::of(&error))
-        }
-        _ => Err(EOPNOTSUPP),
-    };
-    Call::new(incoming, outbox, &shared.clock).answer(Reply::Opened(opened));
+    let context = incoming.caller();
+    let is_root = base.is_none() && incoming.buffer_len() == 0;
+    let call = Call::new(incoming, outbox, &shared.clock);
+    if !is_root {
+        call.answer(Reply::Opened(Err(EOPNOTSUPP)));
+        return;
+    }
+    let (own, answered) = (Rc::clone(shared), Rc::clone(&call));
+    shared.start(call, async move {
+        let opened = match own.identity.caller(&context).await {
+            Ok(caller) => own.registry.open_root(caller.token).map_err(|error| errno::of(&error)),
+            Err(errno) => Err(errno),
+        };
+        give(&own, &answered, opened);
+    });
 }
 
 fn derive(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: Option<HandleId>) {
-    let token = shared.identity.token(&incoming.caller());
+    let context = incoming.caller();
     let payload = incoming.copy_in();
     let call = Call::new(incoming, outbox, &shared.clock);
     let derive: Derive = match lcs_abi::decode(&payload) {
@@ -93,17 +100,22 @@ fn derive(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: Op
     let own = Rc::clone(shared);
     let answered = Rc::clone(&call);
     shared.start(call, async move {
-        let derived = own.registry.derive(base, token, derive).await;
-        give(&own, &answered, token, derived);
+        let derived = match own.identity.caller(&context).await {
+            Ok(caller) => own.registry.derive(base, &caller, derive).await.map_err(|error| {
+                log::debug!("{}: {error}", caller.token.user());
+                errno::of(&error)
+            }),
+            Err(errno) => Err(errno),
+        };
+        give(&own, &answered, derived);
     });
 }
 
 /// Gives a new handle to whoever asked for it, or closes it if nobody wants it any more.
-fn give(shared: &Rc<Shared>, call: &Call, token: Token, derived: Result<HandleId, Error>) {
-    match derived {
-        Err(error) => {
-            log::debug!("{}: {error}", token.user_sid());
-            call.answer(Reply::Opened(Err(errno::of(&error))));
+fn give(shared: &Rc<Shared>, call: &Call, made: Result<HandleId, i32>) {
+    match made {
+        Err(errno) => {
+            call.answer(Reply::Opened(Err(errno)));
         }
         Ok(handle) if call.is_cancelled() => {
             call.answer(Reply::Opened(Err(ECANCELED)));
@@ -194,15 +206,19 @@ async fn operate(
         }
         Op::HideKey => answer!(LayerOnly, |request| registry.hide_key(handle, request).await),
         Op::Unhide => answer!(Unhide, |request| registry.unhide(handle, request).await),
+        Op::GetSecurity => {
+            answer!(GetSecurity, |request| registry.get_security(handle, request).await)
+        }
+        Op::SetSecurity => {
+            answer!(SetSecurity, |request| registry.set_security(handle, request).await)
+        }
         Op::Flush => reply(registry.flush(handle).await, length),
         Op::Status => {
             let version = env!("CARGO_PKG_VERSION");
             reply(registry.status(handle, version, shared.sources.status()), length)
         }
-        // Security descriptors, watches, explanations, transactions and restores are not served yet.
-        Op::GetSecurity
-        | Op::SetSecurity
-        | Op::Notify
+        // Watches, explanations, transactions and restores are not served yet.
+        Op::Notify
         | Op::Explain
         | Op::StoreCopy
         | Op::Commit

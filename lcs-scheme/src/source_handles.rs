@@ -6,6 +6,7 @@ use lcs_abi::rsi::{
     FOLD_VERSION, FRAME_OVERHEAD, FromSource, RSI_VERSION, Refusal, RegisteredHive, ToSource, frame,
 };
 use lcs_core::registry::{ConnectionId, Setting};
+use lcs_core::security::Privileges;
 use syscall::error::{EBADF, EINVAL, EIO, ENOENT, EOPNOTSUPP, EPERM};
 use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_NONBLOCK};
 use syscall::schemev2::Opcode;
@@ -24,11 +25,13 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
     let opcode = incoming.opcode();
     let id = ConnectionId(incoming.handle() as u64);
     if incoming.handle() == SHARED_ROOT {
-        let opened = match opcode {
-            Some(Opcode::OpenAt) => open(shared, &incoming),
-            _ => Err(EBADF),
-        };
-        Call::new(incoming, outbox, &shared.clock).answer(Reply::Opened(opened));
+        match opcode {
+            Some(Opcode::OpenAt) => open(shared, outbox, incoming),
+            _ => {
+                let call = Call::new(incoming, outbox, &shared.clock);
+                call.answer(Reply::Status(Err(EBADF)));
+            }
+        }
         return;
     }
     if matches!(opcode, Some(Opcode::Read)) {
@@ -59,15 +62,25 @@ pub fn closed(shared: &Rc<Shared>, number: usize) {
 }
 
 /// Only those who are trusted with what the registry says may be a source.
-fn open(shared: &Rc<Shared>, incoming: &Incoming) -> Result<usize, i32> {
-    let token = shared.identity.token(&incoming.caller());
-    if !token.is_administrator() {
-        return Err(EPERM);
-    }
-    if incoming.buffer_len() != 0 {
-        return Err(ENOENT);
-    }
-    Ok(shared.sources.connect().0 as usize)
+fn open(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
+    let context = incoming.caller();
+    let names_something = incoming.buffer_len() != 0;
+    let call = Call::new(incoming, outbox, &shared.clock);
+    let (own, answered) = (Rc::clone(shared), Rc::clone(&call));
+    shared.start(call, async move {
+        let connected = match own.identity.caller(&context).await {
+            Err(errno) => Err(errno),
+            Ok(caller) if !caller.token.holds(Privileges::TCB) => Err(EPERM),
+            Ok(_) if names_something => Err(ENOENT),
+            Ok(_) => Ok(own.sources.connect()),
+        };
+        let number = connected.map(|id| id.0 as usize);
+        if !answered.answer(Reply::Opened(number))
+            && let Ok(id) = connected
+        {
+            own.sources.closed(id);
+        }
+    });
 }
 
 /// Takes what a source writes; its count, if all of it was understood.

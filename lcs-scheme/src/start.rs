@@ -68,16 +68,16 @@ pub fn start(admin_group: &str) -> Result<Daemon, Error> {
     let in_flight = defaults.size(Setting::MaxConcurrentRSIRequests);
     let (answers, same_clock) = (Rc::clone(&regsrc_answers), Rc::clone(&clock));
     let sources = Rc::new(Sources::new(current.clone(), answers, same_clock, in_flight));
-    let identity = Identity::of_this_process().map_err(Error::Identity)?;
     let wakeups = Wakeups::new().map_err(Error::Wake)?;
     let accounts =
         Accounts::new(admin_group.to_owned(), wakeups.waker()).map_err(Error::Accounts)?;
-    let world = World::new(Rc::clone(&sources));
+    let identity = Identity::of_this_process(accounts).map_err(Error::Identity)?;
+    let world = World::new(Rc::clone(&sources), wakeups.waker());
     let registry = Registry::new(world, []).ok_or(Error::Registry)?;
 
     let reg = Scheme::new(serve_name("reg", reg::SHARED_ROOT)?, reg_answers);
     let regsrc = Scheme::new(serve_name("regsrc", source_handles::SHARED_ROOT)?, regsrc_answers);
-    let shared = Shared::new(registry, sources, clock, identity, accounts, current);
+    let shared = Shared::new(registry, sources, clock, identity, current);
     let daemon = Daemon::new(shared, reg, regsrc, wakeups)?;
     lcs_daemon::ready();
     lcs_daemon::namespace::enter_file_only()?;

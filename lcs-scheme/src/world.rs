@@ -3,23 +3,28 @@
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures_channel::oneshot;
 use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, Request};
-use lcs_core::registry::{Address, AuditEvent, Backend, Fault};
+use lcs_core::registry::{Address, AuditEvent, Backend, Fault, KeyOpen, NotRecorded};
+use lcs_daemon::logging;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::regsrc::Sources;
+use crate::wake::LoopWaker;
 
 /// Sources, the clock, randomness, and the audit log.
 pub struct World {
     sources: Rc<Sources>,
+    /// For the log's thread, when a record that somebody waits for is written.
+    waker: LoopWaker,
 }
 
 impl World {
-    /// The world in which these sources are.
-    pub fn new(sources: Rc<Sources>) -> World {
-        World { sources }
+    /// The world in which these sources are; `waker` wakes the loop in which it is asked.
+    pub fn new(sources: Rc<Sources>, waker: LoopWaker) -> World {
+        World { sources, waker }
     }
 }
 
@@ -47,16 +52,31 @@ impl Backend for World {
     }
 
     fn audit(&self, event: AuditEvent) {
-        let now = SystemTime::now().max(UNIX_EPOCH);
-        let record = Record {
-            time: humantime::format_rfc3339_nanos(now).to_string(),
-            event: Event::from(&event),
-        };
-        match serde_json::to_string(&record) {
-            Ok(line) => log::info!(target: lcs_daemon::logging::AUDIT, "{line}"),
-            Err(error) => log::error!("an audit record cannot be written: {error}: {event:?}"),
+        if let Some(line) = line(&event) {
+            log::info!(target: logging::AUDIT, "{line}");
         }
     }
+
+    fn record(&self, event: AuditEvent) -> impl Future<Output = Result<(), NotRecorded>> + 'static {
+        let (taken, outcome) = oneshot::channel();
+        let waker = self.waker.clone();
+        if let Some(line) = line(&event) {
+            logging::audit(line, move |written| {
+                // Whoever asked may have been told something else meanwhile.
+                let _ = taken.send(written.is_ok());
+                waker.wake();
+            });
+        }
+        async move { if outcome.await == Ok(true) { Ok(()) } else { Err(NotRecorded) } }
+    }
+}
+
+/// An event as a line of the audit log.
+fn line(event: &AuditEvent) -> Option<String> {
+    let now = SystemTime::now().max(UNIX_EPOCH);
+    let time = humantime::format_rfc3339_nanos(now).to_string();
+    let line = serde_json::to_string(&Record { time, event: Event::from(event) });
+    line.inspect_err(|error| log::error!("not a line of the audit log: {error}: {event:?}")).ok()
 }
 
 /// A line of the audit log.
@@ -74,6 +94,35 @@ enum Event<'a> {
     SourceDown { hive: &'a str },
     SourceDataRejected { hive: &'a str, reason: &'a str },
     SettingRejected { name: &'a str, reason: &'a str },
+    KeyOpen(Access<'a>),
+}
+
+/// An access to a key. Rights are numbers, as in calls.
+#[derive(Serialize)]
+struct Access<'a> {
+    user: String,
+    sids: Vec<String>,
+    uid: u32,
+    pid: u32,
+    key: &'a str,
+    requested: u32,
+    granted: u32,
+    decision: &'a str,
+}
+
+impl<'a> From<&'a KeyOpen> for Access<'a> {
+    fn from(open: &'a KeyOpen) -> Self {
+        Access {
+            user: open.user.to_string(),
+            sids: open.sids.iter().map(ToString::to_string).collect(),
+            uid: open.uid,
+            pid: open.pid,
+            key: &open.key,
+            requested: open.requested.bits(),
+            granted: open.granted.map_or(0, |rights| rights.bits()),
+            decision: if open.granted.is_some() { "granted" } else { "denied" },
+        }
+    }
 }
 
 impl<'a> From<&'a AuditEvent> for Event<'a> {
@@ -85,6 +134,7 @@ impl<'a> From<&'a AuditEvent> for Event<'a> {
                 Event::SourceDataRejected { hive, reason }
             }
             AuditEvent::SettingRejected { name, reason } => Event::SettingRejected { name, reason },
+            AuditEvent::KeyOpen(open) => Event::KeyOpen(open.into()),
         }
     }
 }
