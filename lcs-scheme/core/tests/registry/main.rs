@@ -7,5 +7,6 @@ mod hostile;
 mod limits;
 mod model;
 mod paging;
+mod security;
 mod settings;
 mod sources;
