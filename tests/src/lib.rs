@@ -8,3 +8,4 @@ pub mod eventually;
 pub mod harness;
 pub mod puppet;
 pub mod registry;
+pub mod users;

@@ -1,6 +1,11 @@
 //! What tests do with the registry all the time.
 
+use lcs_abi::call::{Derive, Op};
+use libredox::Fd;
 use libreg::{Access, CreateKey, Key, Registry};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use syscall::CallFlags;
 
 /// The registry of this process's root.
 ///
@@ -20,4 +25,35 @@ pub fn create(path: &str) -> Key {
     registry()
         .create_key(path, Access::KEY_ALL_ACCESS, &CreateKey::default())
         .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Carries out an operation of a handle, with more metadata behind that of a good client.
+///
+/// # Errors
+///
+/// LCS's.
+///
+/// # Panics
+///
+/// If the answer is malformed.
+pub fn call<Q: Serialize, A: DeserializeOwned>(
+    handle: &Fd,
+    op: Op,
+    request: &Q,
+    more: &[u64],
+) -> libredox::error::Result<A> {
+    let mut payload = lcs_abi::encode(request);
+    payload.resize(4096, 0);
+    let metadata = [&[op as u64, lcs_abi::ABI_VERSION], more].concat();
+    let length = handle.call_rw(&mut payload, CallFlags::empty(), &metadata)?;
+    Ok(lcs_abi::decode(&payload[..length]).expect("a well-formed answer"))
+}
+
+/// Derives a handle.
+///
+/// # Errors
+///
+/// LCS's.
+pub fn derive(from: &Fd, derive: &Derive) -> libredox::error::Result<Fd> {
+    from.dup(&lcs_abi::encode(derive)).map(Fd::new)
 }

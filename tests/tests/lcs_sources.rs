@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use hosted as _;
 use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, FromSource, Refusal, Request, RequestHeader};
-use libredox::errno::{EACCES, EINVAL, EIO, ETIMEDOUT};
+use libredox::errno::{EINVAL, EIO, ETIMEDOUT};
 use libreg::{Access, CreateKey, Key, Registry, SetValue, ValueType};
 use registry_tests::eventually::eventually;
-use registry_tests::harness::{Process, Root, binary, session_in, skipped};
+use registry_tests::harness::{Process, Root, binary, session_in};
 use registry_tests::puppet::{Decision, Puppet};
 use registry_tests::registry::{create, registry};
 
@@ -251,46 +251,6 @@ fn a_late_success_has_its_effect() {
         let late: u64 = details.sources.iter().map(|source| source.late_answers).sum();
         assert_eq!(late, 1);
         drop((machine, slow));
-    });
-}
-
-#[test]
-fn ordinary_users_can_be_no_source_and_open_no_key() {
-    if !rustix::process::geteuid().is_root() {
-        skipped("becoming another user needs root");
-        return;
-    }
-    session_in(lcs, |_| {
-        let _machine = Puppet::in_service(&["Machine"]).serve(good);
-        let key = create(r"Machine\Key");
-        // Threads have identities of their own on Linux, and the kernel's word is about the thread.
-        rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(1000)).unwrap();
-        let opened = registry().open_key(r"Machine\Key", Access::KEY_READ);
-        assert_eq!(errno(opened), Some(EACCES));
-        assert_eq!(errno(registry().open_key(r"No\Such", Access::KEY_READ)), Some(EACCES));
-        assert!(Puppet::open().is_err());
-        assert!(registry().status().unwrap().details.is_none());
-        // A handle is a capability: what SYSTEM opened goes on working.
-        set(&key, "Number", 1).unwrap();
-    });
-}
-
-#[test]
-fn words_of_the_client_in_a_call_are_no_identity() {
-    if !rustix::process::geteuid().is_root() {
-        skipped("becoming another user needs root");
-        return;
-    }
-    session_in(lcs, |_| {
-        let _machine = Puppet::in_service(&["Machine"]).serve(good);
-        rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(1000)).unwrap();
-        let root = libredox::Fd::open("/scheme/reg", libredox::flag::O_CLOEXEC, 0).unwrap();
-        let mut payload = [0; 4096];
-        // The third word stands where a caller's uid and gid would: root's.
-        let words = [lcs_abi::call::Op::Status as u64, lcs_abi::ABI_VERSION, 0];
-        let length = root.call_rw(&mut payload, syscall::CallFlags::empty(), &words).unwrap();
-        let status: lcs_abi::call::StatusAnswer = lcs_abi::decode(&payload[..length]).unwrap();
-        assert!(status.details.is_none());
     });
 }
 
