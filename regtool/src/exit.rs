@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use libreg::{MissingRights, Registry};
+
 use crate::path::PathError;
 
 /// The exit codes (INTERFACES.md §5).
@@ -28,8 +30,17 @@ pub enum Code {
 pub enum Failure {
     /// The registry said no.
     Registry(libreg::Error),
+    /// The registry said no, and it is known which rights it takes.
+    Denied {
+        /// What it said.
+        error: libreg::Error,
+        /// The rights.
+        missing: Box<MissingRights>,
+    },
     /// The answer of `check` and `find` is no; there is nothing to say.
     No,
+    /// The answer is no, and has been printed.
+    PrintedNo,
     /// What a person wrote is no path.
     Path(PathError),
     /// What a person wrote makes no sense in another way.
@@ -65,11 +76,25 @@ impl Failure {
         Failure::File { name: "standard output".to_owned(), error }
     }
 
+    /// An error of the registry; which rights are missing is found out if that is what it is about.
+    pub fn explained(registry: &Registry, error: libreg::Error) -> Failure {
+        match registry.missing_rights(&error) {
+            Some(missing) => Failure::Denied { error, missing: Box::new(missing) },
+            None => Failure::Registry(error),
+        }
+    }
+
+    /// Whether there is nobody to tell, or all has been said.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Failure::PrintedNo) || self.code() == Code::Done
+    }
+
     /// The exit code.
     pub fn code(&self) -> Code {
         match self {
             Failure::Registry(error) => code_of(error),
-            Failure::No => Code::NotFound,
+            Failure::Denied { .. } => Code::AccessDenied,
+            Failure::No | Failure::PrintedNo => Code::NotFound,
             Failure::Path(_) | Failure::Usage { .. } => Code::Usage,
             // Whoever read our output had enough; that is no failure of ours.
             Failure::File { error, .. } if error.kind() == io::ErrorKind::BrokenPipe => Code::Done,
@@ -81,7 +106,7 @@ impl Failure {
 }
 
 /// The exit code of an error of the registry.
-pub fn code_of(error: &libreg::Error) -> Code {
+fn code_of(error: &libreg::Error) -> Code {
     if error.is_unavailable() {
         Code::Unavailable
     } else if error.is_not_found() {
@@ -97,7 +122,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Registry(error) => error.fmt(f),
-            Failure::No => f.write_str("no"),
+            Failure::Denied { error, missing } if missing.path == error.path => {
+                write!(f, "{error}: {}", missing.words())
+            }
+            Failure::Denied { error, missing } => write!(f, "{error}: {missing}"),
+            Failure::No | Failure::PrintedNo => f.write_str("no"),
             Failure::Path(error) => error.fmt(f),
             Failure::Usage { subject, what } | Failure::Partial { subject, what, .. } => {
                 write!(f, "{subject}: {what}")
@@ -125,8 +154,7 @@ pub fn report(outcome: Result<(), Failure>) -> ExitCode {
     let code = match outcome {
         Ok(()) => Code::Done,
         Err(failure) => {
-            let silent = matches!(failure, Failure::No) || failure.code() == Code::Done;
-            if !silent {
+            if !(failure.is_told() || matches!(failure, Failure::No)) {
                 complain(&failure);
             }
             failure.code()
@@ -145,11 +173,13 @@ pub fn complain(what: &dyn fmt::Display) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use libreg::{Attempt, Cause, Error};
+    use libreg::{Access, Attempt, Cause, Error};
 
     fn registry(attempt: Attempt, errno: i32) -> Failure {
         Failure::Registry(Error { path: "Machine".to_owned(), attempt, cause: Cause::Errno(errno) })
     }
+
+    const OPEN: Attempt = Attempt::OpenKey { access: Access::MAXIMUM_ALLOWED, link: false };
 
     #[test]
     fn each_failure_has_the_exit_code_that_the_interface_says() {
@@ -160,15 +190,16 @@ mod tests {
         const EINVAL: i32 = 22;
         const ETIMEDOUT: i32 = 110;
         for (failure, code) in [
-            (registry(Attempt::OpenKey, ENOENT), 1),
+            (registry(OPEN, ENOENT), 1),
             (Failure::No, 1),
+            (Failure::PrintedNo, 1),
             (Failure::Path(PathError::EmptyComponent("a\\\\b".to_owned())), 2),
-            (registry(Attempt::OpenKey, EACCES), 3),
+            (registry(OPEN, EACCES), 3),
             (registry(Attempt::Connect, ENOENT), 4),
-            (registry(Attempt::OpenKey, EIO), 4),
-            (registry(Attempt::OpenKey, ENODEV), 4),
+            (registry(OPEN, EIO), 4),
+            (registry(OPEN, ENODEV), 4),
             (registry(Attempt::ListValues, ETIMEDOUT), 4),
-            (registry(Attempt::OpenKey, EINVAL), 5),
+            (registry(OPEN, EINVAL), 5),
             (Failure::output(io::ErrorKind::StorageFull.into()), 5),
             (Failure::output(io::ErrorKind::BrokenPipe.into()), 0),
         ] {
@@ -178,6 +209,35 @@ mod tests {
 
     #[test]
     fn a_failure_says_where_and_what() {
-        assert_eq!(registry(Attempt::OpenKey, 2).to_string(), "Machine: no such key");
+        assert_eq!(registry(OPEN, 2).to_string(), "Machine: no such key");
+    }
+
+    #[test]
+    fn a_denial_says_which_right_is_missing_and_where_if_that_is_another_key() {
+        let denied = |path: &str, layer: Option<&str>| Failure::Denied {
+            error: Error {
+                path: "Machine\\X".to_owned(),
+                attempt: Attempt::ListValues,
+                cause: Cause::Errno(13),
+            },
+            missing: Box::new(MissingRights {
+                path: path.to_owned(),
+                rights: Access::SET_VALUE,
+                layer: layer.map(str::to_owned),
+            }),
+        };
+        assert_eq!(
+            denied("Machine\\X", None).to_string(),
+            "Machine\\X: access denied: SET_VALUE is missing"
+        );
+        assert_eq!(
+            denied("Machine", None).to_string(),
+            "Machine\\X: access denied: SET_VALUE is missing on Machine"
+        );
+        assert_eq!(
+            denied("Machine\\L", Some("policy")).to_string(),
+            "Machine\\X: access denied: SET_VALUE is missing on the layer policy (Machine\\L)"
+        );
+        assert_eq!(denied("Machine", None).code(), Code::AccessDenied);
     }
 }

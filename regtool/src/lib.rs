@@ -28,5 +28,5 @@ pub fn run() -> ExitCode {
     let cli = cli::Cli::parse();
     let mut session = commands::Session::new();
     let outcome = commands::run(&mut session, &cli.command);
-    exit::report(outcome)
+    exit::report(outcome.map_err(|failure| session.explained(failure)))
 }

@@ -2,7 +2,13 @@
 
 use std::fmt;
 
+use lcs_abi::call::OPEN_LINK;
+use lcs_abi::security::Access;
+use lcs_core::model::fold;
+use lcs_core::security::Parts;
 use libredox::errno::*;
+
+use crate::denial;
 
 /// A request that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +30,23 @@ pub enum Attempt {
     /// Ask how the registry is.
     Status,
     /// Open a key.
-    OpenKey,
+    OpenKey {
+        /// The rights that were asked for.
+        access: Access,
+        /// If the key is a link, then the link and not its target.
+        link: bool,
+    },
     /// Create a key, or open it.
     CreateKey {
         /// The layer, if one was named.
         layer: Option<String>,
+        /// The rights that were asked for.
+        access: Access,
+    },
+    /// Make a handle with fewer rights from another one.
+    Restrict {
+        /// The rights that were to remain.
+        access: Access,
     },
     /// Ask about a key.
     KeyInfo,
@@ -62,6 +80,16 @@ pub enum Attempt {
         /// The layer, if one was named.
         layer: Option<String>,
     },
+    /// Read the security descriptor.
+    GetSecurity {
+        /// Which parts of it.
+        parts: Parts,
+    },
+    /// Write the security descriptor.
+    SetSecurity {
+        /// Which parts of it.
+        parts: Parts,
+    },
 }
 
 /// Why a request failed.
@@ -71,6 +99,13 @@ pub enum Cause {
     Errno(i32),
     /// The answer is not what this version of the interface says.
     Malformed,
+}
+
+impl Attempt {
+    /// Opens a key, with the flags of the interface.
+    pub(crate) fn open(access: Access, flags: u32) -> Attempt {
+        Attempt::OpenKey { access, link: flags & OPEN_LINK != 0 }
+    }
 }
 
 impl Error {
@@ -99,6 +134,21 @@ impl Error {
         nobody_answers || matches!(self.errno(), Some(EIO | ENODEV | ETIMEDOUT))
     }
 
+    /// The privilege that was missing, where it is one (EPERM) and it is known which.
+    pub fn missing_privilege(&self) -> Option<&'static str> {
+        match &self.attempt {
+            _ if self.errno() != Some(EPERM) => None,
+            // The new owner is neither the caller nor one of its groups.
+            Attempt::SetSecurity { parts } => parts.contains(Parts::OWNER).then_some("SeRestore"),
+            // A precedence above 0.
+            Attempt::SetValue { name, .. } => {
+                let precedence = fold(name) == "precedence" && denial::is_layer(&self.path);
+                precedence.then_some("SeTcb")
+            }
+            _ => None,
+        }
+    }
+
     /// What happened, without the path.
     pub fn what_happened(&self) -> String {
         let errno = match self.cause {
@@ -111,12 +161,23 @@ impl Error {
             }
             (ENOENT, _) => self.what_is_missing(),
             (EINVAL, Attempt::DeleteKey { .. }) => "cannot be deleted".to_owned(),
-            (EINVAL, Attempt::OpenKey | Attempt::CreateKey { .. }) => {
+            (EINVAL, Attempt::OpenKey { .. } | Attempt::CreateKey { .. }) => {
                 "not a valid path, or not possible there".to_owned()
             }
             (EINVAL, Attempt::SetValue { .. }) => {
                 "not a valid value name or type, or not possible there".to_owned()
             }
+            (EINVAL, Attempt::SetSecurity { .. }) => {
+                "not a possible security descriptor".to_owned()
+            }
+            // Everything was asked for that can be had.
+            (EACCES, Attempt::OpenKey { access: Access::MAXIMUM_ALLOWED, .. }) => {
+                "access denied: no right at all is granted".to_owned()
+            }
+            (EPERM, _) => match self.missing_privilege() {
+                Some(privilege) => format!("access denied: it takes the privilege {privilege}"),
+                None => general_words(errno),
+            },
             (EAGAIN, Attempt::SetValue { name, expected_sequence: Some(0), layer }) => {
                 let layer = layer.as_deref().unwrap_or(lcs_abi::BASE_LAYER);
                 format!("the layer {layer} has a value {}", Name(name))
@@ -130,8 +191,8 @@ impl Error {
 
     fn what_is_missing(&self) -> String {
         match &self.attempt {
-            Attempt::CreateKey { layer: None } => "no such parent key".to_owned(),
-            Attempt::CreateKey { layer: Some(layer) } => {
+            Attempt::CreateKey { layer: None, .. } => "no such parent key".to_owned(),
+            Attempt::CreateKey { layer: Some(layer), .. } => {
                 format!("no such parent key, or no such layer: {layer}")
             }
             Attempt::QueryValue { name } => format!("no such value: {}", Name(name)),
@@ -141,7 +202,8 @@ impl Error {
             }
             Attempt::SetValue { layer: Some(layer), .. }
             | Attempt::DeleteValue { layer: Some(layer), .. } => format!("no such layer: {layer}"),
-            Attempt::OpenKey => "no such key".to_owned(),
+            Attempt::Restrict { .. } => "no such layer".to_owned(),
+            Attempt::OpenKey { .. } => "no such key".to_owned(),
             _ => "the key is no longer there".to_owned(),
         }
     }
@@ -197,6 +259,8 @@ impl fmt::Display for Name<'_> {
 mod tests {
     use super::*;
 
+    const OPEN: Attempt = Attempt::OpenKey { access: Access::MAXIMUM_ALLOWED, link: false };
+
     fn error(attempt: Attempt, errno: i32) -> Error {
         Error { path: "Machine\\X".to_owned(), attempt, cause: Cause::Errno(errno) }
     }
@@ -204,12 +268,12 @@ mod tests {
     #[test]
     fn what_is_not_there_is_named() {
         let missing = |attempt| error(attempt, ENOENT).to_string();
-        assert_eq!(missing(Attempt::OpenKey), "Machine\\X: no such key");
+        assert_eq!(missing(OPEN), "Machine\\X: no such key");
         let name = String::new();
         assert_eq!(missing(Attempt::QueryValue { name }), "Machine\\X: no such value: @");
         let write = Attempt::DeleteValue { name: "n".into(), layer: Some("policy".into()) };
         assert_eq!(missing(write), "Machine\\X: no such layer: policy");
-        assert!(error(Attempt::OpenKey, ENOENT).is_not_found());
+        assert!(error(OPEN, ENOENT).is_not_found());
     }
 
     #[test]
@@ -222,5 +286,38 @@ mod tests {
         assert!(error(Attempt::Connect, EACCES).is_access_denied());
         assert!(!error(Attempt::Connect, EACCES).is_unavailable());
         assert!(error(Attempt::KeyInfo, EIO).is_unavailable());
+    }
+
+    #[test]
+    fn a_privilege_is_named_where_it_is_known_which() {
+        let new_owner = Attempt::SetSecurity { parts: Parts::OWNER | Parts::DACL };
+        assert_eq!(
+            error(new_owner, EPERM).to_string(),
+            "Machine\\X: access denied: it takes the privilege SeRestore"
+        );
+        let set = |path: &str, name: &str| Error {
+            path: path.to_owned(),
+            attempt: Attempt::SetValue {
+                name: name.to_owned(),
+                layer: None,
+                expected_sequence: None,
+            },
+            cause: Cause::Errno(EPERM),
+        };
+        let layer = "Machine\\System\\Registry\\Layers\\policy";
+        assert_eq!(set(layer, "Precedence").missing_privilege(), Some("SeTcb"));
+        assert_eq!(set(layer, "Owner").missing_privilege(), None);
+        assert_eq!(set("Machine\\X", "Precedence").missing_privilege(), None);
+        assert_eq!(set("Machine\\X", "a").what_happened(), "access denied: it takes a privilege");
+    }
+
+    #[test]
+    fn who_asks_for_all_that_can_be_had_and_gets_nothing_has_no_right() {
+        assert_eq!(
+            error(OPEN, EACCES).what_happened(),
+            "access denied: no right at all is granted"
+        );
+        let read = Attempt::OpenKey { access: Access::KEY_READ, link: false };
+        assert_eq!(error(read, EACCES).what_happened(), "access denied");
     }
 }

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::call;
-use crate::error::{Attempt, Error};
+use crate::error::{Attempt, Cause, Error};
 use crate::registry::failed;
+use crate::security::{Parts, SecurityDescriptor};
 use crate::{KeyInfo, NamedValue, Subkey, Value};
 
 /// An open key. It goes on working if the key is moved out of sight, and its rights stay what they were.
@@ -35,6 +36,10 @@ impl CreateKey<'_> {
             flags: if self.volatile { abi::CREATE_VOLATILE } else { 0 },
             link_target: None,
         }
+    }
+
+    pub(crate) fn attempt(&self, access: Access) -> Attempt {
+        Attempt::CreateKey { layer: self.layer.map(str::to_owned), access }
     }
 }
 
@@ -70,9 +75,7 @@ impl Key {
     /// Creates a key below this one, or opens it if it is there; `path` begins here. The rights of this
     /// handle play no part, unless it is restricted.
     pub fn create_key(&self, path: &str, access: Access, how: &CreateKey) -> Result<Key, Error> {
-        self.derive(path, &how.derive(path, access), || Attempt::CreateKey {
-            layer: how.layer.map(str::to_owned),
-        })
+        self.derive(path, &how.derive(path, access), || how.attempt(access))
     }
 
     /// What the key is: name, identity, times, counts; all but `created` and `access` need READ_CONTROL.
@@ -140,9 +143,52 @@ impl Key {
         self.call(Op::DeleteKey, &request, 0, || Attempt::DeleteKey { layer })
     }
 
+    /// Parts of the key's security descriptor. Owner, group and DACL need READ_CONTROL, the SACL
+    /// ACCESS_SYSTEM_SECURITY.
+    ///
+    /// # Errors
+    /// EACCES: one of these rights is not granted; EINVAL: no parts; [`Cause::Malformed`]: the answer is no
+    /// security descriptor.
+    pub fn security(&self, parts: Parts) -> Result<SecurityDescriptor, Error> {
+        let attempt = || Attempt::GetSecurity { parts };
+        let request = abi::GetSecurity { parts: parts.bits() };
+        let answer: abi::GetSecurityAnswer =
+            self.call(Op::GetSecurity, &request, call::ANSWER, attempt)?;
+        SecurityDescriptor::from_bytes(&answer.sd)
+            .map_err(|_| failed(&self.path, attempt(), Cause::Malformed))
+    }
+
+    /// Replaces parts of the key's security descriptor by those of another one, durably; the other parts of
+    /// `sd` are not looked at. Owner and group need WRITE_OWNER, the DACL WRITE_DAC, the SACL
+    /// ACCESS_SYSTEM_SECURITY. Handles that are open keep their rights, and keys below stay as they are.
+    ///
+    /// # Errors
+    /// EACCES: one of these rights is not granted; EPERM: the new owner is neither the caller nor one of its
+    /// groups, which takes SeRestore; EINVAL: no parts, or an owner or group that is none.
+    pub fn set_security(&self, parts: Parts, sd: &SecurityDescriptor) -> Result<(), Error> {
+        let request = abi::SetSecurity { parts: parts.bits(), sd: sd.only(parts).to_bytes() };
+        self.call(Op::SetSecurity, &request, 0, || Attempt::SetSecurity { parts })
+    }
+
+    /// The same key with these rights and no others, able to write into these layers and no others (`base`,
+    /// too, only if it is named; `None` leaves the layers as they are), and without the caller's privileges.
+    /// What is opened from it has no more than that.
+    ///
+    /// # Errors
+    /// EACCES: one of the rights or layers is more than this handle has; ENOENT: no such layer; EINVAL: no
+    /// rights.
+    pub fn restrict(&self, access: Access, layers: Option<&[&str]>) -> Result<Key, Error> {
+        let layers = layers.map(|layers| layers.iter().map(|layer| (*layer).to_owned()).collect());
+        let derive = Derive::Restrict { access: access.bits(), layers };
+        match call::derive(&self.handle, &derive) {
+            Ok(handle) => Ok(Key::new(handle, &self.path)),
+            Err(cause) => Err(failed(&self.path, Attempt::Restrict { access }, cause)),
+        }
+    }
+
     fn open_with(&self, path: &str, access: Access, flags: u32) -> Result<Key, Error> {
         let derive = Derive::OpenKey { path: path.to_owned(), access: access.bits(), flags };
-        self.derive(path, &derive, || Attempt::OpenKey)
+        self.derive(path, &derive, || Attempt::open(access, flags))
     }
 
     fn derive(

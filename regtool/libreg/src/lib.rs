@@ -15,15 +15,19 @@
 //! ```
 //!
 //! Names in paths are separated by `\` or `/`. A handle can be used by several threads at once; each waits
-//! for its own answers only. What the types of values mean is in [`data`].
+//! for its own answers only. What the types of values mean is in [`data`], and who may do what in
+//! [`security`].
 #![deny(unsafe_code)]
 
 mod call;
 pub mod data;
+mod denial;
 mod error;
 mod key;
 mod registry;
+pub mod security;
 
+pub use denial::MissingRights;
 pub use error::{Attempt, Cause, Error};
 pub use key::{CreateKey, Key, SetValue, Subkeys, Values};
 pub use lcs_abi::Guid;

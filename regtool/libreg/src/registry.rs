@@ -35,10 +35,9 @@ impl Registry {
 
     /// Creates the key at an absolute path, or opens it if it is there. Its parent must be there.
     pub fn create_key(&self, path: &str, access: Access, how: &CreateKey) -> Result<Key, Error> {
-        let layer = how.layer.map(str::to_owned);
         call::derive(&self.root, &how.derive(path, access))
             .map(|handle| Key::new(handle, path))
-            .map_err(|cause| failed(path, Attempt::CreateKey { layer }, cause))
+            .map_err(|cause| failed(path, how.attempt(access), cause))
     }
 
     /// How the registry is: the hives of this view and, for administrators, sources, layers and queues.
@@ -51,7 +50,7 @@ impl Registry {
         let derive = Derive::OpenKey { path: path.to_owned(), access: access.bits(), flags };
         call::derive(&self.root, &derive)
             .map(|handle| Key::new(handle, path))
-            .map_err(|cause| failed(path, Attempt::OpenKey, cause))
+            .map_err(|cause| failed(path, Attempt::open(access, flags), cause))
     }
 }
 

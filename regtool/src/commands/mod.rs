@@ -50,6 +50,15 @@ impl Session {
             .ok_or_else(|| Failure::NotUp("the registry is not running".to_owned()))
     }
 
+    /// The same failure; if rights are missing it is found out which. This takes requests, so that it is for
+    /// one who is about to tell it.
+    pub fn explained(&self, failure: Failure) -> Failure {
+        match (failure, &self.registry) {
+            (Failure::Registry(error), Some(registry)) => Failure::explained(registry, error),
+            (failure, _) => failure,
+        }
+    }
+
     /// Opens the registry anew next time: handles of an LCS that is gone are of no use.
     pub fn disconnect(&mut self) {
         self.registry = None;

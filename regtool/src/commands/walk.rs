@@ -93,7 +93,7 @@ pub fn walk(
             Err(error) if node.last.is_empty() => return Err(error.into()),
             Err(error) if error.is_not_found() => {}
             Err(error) if error.is_access_denied() => {
-                complain(&error);
+                complain(&Failure::explained(registry, error));
                 denied += 1;
             }
             Err(error) => return Err(error.into()),

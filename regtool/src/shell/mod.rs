@@ -68,12 +68,16 @@ fn run_script(session: &mut Session, lines: impl BufRead) -> Result<(), Failure>
 
 /// Says what is wrong; `check` and `find`, whose no is an exit code elsewhere, say it here.
 fn tell(failure: &Failure) {
-    if failure.code() != Code::Done {
+    if !failure.is_told() {
         complain(failure);
     }
 }
 
 fn run_line(session: &mut Session, line: &str) -> Result<Next, Failure> {
+    carry_out(session, line).map_err(|failure| session.explained(failure))
+}
+
+fn carry_out(session: &mut Session, line: &str) -> Result<Next, Failure> {
     let words = words::split(line).map_err(|what| Failure::Usage {
         subject: line.trim().to_owned(),
         what: what.to_owned(),

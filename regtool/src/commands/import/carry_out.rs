@@ -9,7 +9,7 @@ use libreg::{Access, CreateKey, Error, Key, Registry, SetValue};
 
 use super::plan::{Phase, Plan, PlannedKey};
 use crate::commands::delete::delete_tree;
-use crate::exit::{Code, Failure, code_of};
+use crate::exit::{Code, Failure};
 use crate::formats::reg::Entry;
 use crate::parallel::{self, lock};
 use crate::path::Path;
@@ -134,7 +134,8 @@ impl<'a> Import<'a> {
             }
             // As in regedit: to delete what is not there is no error.
             Err(Failure::Registry(error)) if error.is_not_found() => ControlFlow::Continue(()),
-            Err(failure) => self.fail(line, failure.to_string(), failure.code()),
+            Err(Failure::Registry(error)) => self.registry_failed(line, error),
+            Err(failure) => self.fail(line, &failure),
         }
     }
 
@@ -156,7 +157,7 @@ impl<'a> Import<'a> {
         let complete = parallel::for_each(parallel::WRITERS, &more, |more: &More| {
             match self.registry.open_key(&more.key.path, Access::SET_VALUE) {
                 Ok(handle) => self.entries(&handle, &more.key.entries[more.entries.clone()]),
-                Err(error) => self.registry_failed(more.key.line, &error),
+                Err(error) => self.registry_failed(more.key.line, error),
             }
         });
         if complete { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -177,7 +178,7 @@ impl<'a> Import<'a> {
             Some(parent) if keys.iter().all(|key| above.is_usable(key.parent)) => {
                 match self.registry.open_key(&parent.path, Access::MAXIMUM_ALLOWED) {
                     Ok(parent) => Place::Below(parent),
-                    Err(error) => return self.registry_failed(parent.line, &error),
+                    Err(error) => return self.registry_failed(parent.line, error),
                 }
             }
             Some(_) => {
@@ -197,7 +198,7 @@ impl<'a> Import<'a> {
                     }
                     self.entries(&handle, first)?;
                 }
-                Err(error) => self.registry_failed(key.line, &error)?,
+                Err(error) => self.registry_failed(key.line, error)?,
             }
         }
         ControlFlow::Continue(())
@@ -236,18 +237,19 @@ impl<'a> Import<'a> {
                 Ok(()) => {
                     counter.fetch_add(1, Ordering::Relaxed);
                 }
-                Err(error) => self.registry_failed(entry.line, &error)?,
+                Err(error) => self.registry_failed(entry.line, error)?,
             }
         }
         ControlFlow::Continue(())
     }
 
-    fn registry_failed(&self, line: usize, error: &Error) -> ControlFlow<()> {
-        self.fail(line, error.to_string(), code_of(error))
+    fn registry_failed(&self, line: usize, error: Error) -> ControlFlow<()> {
+        self.fail(line, &Failure::explained(self.registry, error))
     }
 
-    fn fail(&self, line: usize, what: String, code: Code) -> ControlFlow<()> {
-        lock(&self.failed).push(Failed { line, what, code });
+    fn fail(&self, line: usize, failure: &Failure) -> ControlFlow<()> {
+        let code = failure.code();
+        lock(&self.failed).push(Failed { line, what: failure.to_string(), code });
         if code == Code::Unavailable {
             self.lost.store(true, Ordering::Relaxed);
             return ControlFlow::Break(());
