@@ -6,9 +6,11 @@
 //! - [`exit`]: every way to fail, with its line on stderr and its exit code.
 //! - [`formats`]: files, without a registry.
 //! - [`path`]: how people write paths.
+//! - `accounts` and `rights`: how people write, and read, who may do what.
 //! - `shell`: the line editor around the same commands.
 #![forbid(unsafe_code)]
 
+mod accounts;
 pub mod cli;
 mod commands;
 pub mod exit;
@@ -16,6 +18,7 @@ pub mod formats;
 mod output;
 mod parallel;
 pub mod path;
+mod rights;
 mod shell;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod acl;
 mod delete;
 mod export;
 mod find;
@@ -118,6 +119,7 @@ pub fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
         Command::Find(options) => find::find(session, options),
         Command::Info(options) => key::info(session, options),
         Command::Check(options) => key::check(session, options),
+        Command::Acl(options) => acl::acl(session, options),
         Command::Import(options) => import::import(session, options),
         Command::Export(options) => export::export(session, options),
         Command::Status(options) => status::status(session, options),

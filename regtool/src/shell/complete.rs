@@ -85,6 +85,9 @@ impl Place {
     fn completions(&self, session: &mut Session) -> Result<Vec<Completion>, Failure> {
         match self.before.as_slice() {
             [] => Ok(self.commands()),
+            [command] if has_subcommands(command) => Ok(self.subcommands(command)),
+            // What follows the path is no path.
+            [command, _, _, ..] if has_subcommands(command) => Ok(Vec::new()),
             [command, path] if WITH_VALUE_NAME.contains(&command.as_str()) => {
                 self.value_names(session, path)
             }
@@ -96,11 +99,23 @@ impl Place {
         let line = Line::command();
         let mut names: Vec<_> = line.get_subcommands().map(|command| command.get_name()).collect();
         names.extend(BUILT_IN.map(|(name, _)| name));
+        names.retain(|name| *name != "shell");
         names.sort_unstable();
-        names
+        self.words(names)
+    }
+
+    fn subcommands(&self, command: &str) -> Vec<Completion> {
+        let line = Line::command();
+        let command = line.find_subcommand(command).into_iter();
+        self.words(command.flat_map(|command| command.get_subcommands()).map(|sub| sub.get_name()))
+    }
+
+    /// Those of these words that begin as what is typed.
+    fn words<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Vec<Completion> {
+        words
             .into_iter()
-            .filter(|name| name.starts_with(&self.typed) && *name != "shell")
-            .map(|name| Completion { text: name.to_owned(), ends_word: true })
+            .filter(|word| word.starts_with(&self.typed))
+            .map(|word| Completion { text: word.to_owned(), ends_word: true })
             .collect()
     }
 
@@ -146,6 +161,11 @@ impl Place {
     }
 }
 
+/// Whether it is a command that takes another one, as `acl` does.
+fn has_subcommands(command: &str) -> bool {
+    Line::command().find_subcommand(command).is_some_and(|command| command.has_subcommands())
+}
+
 fn begins_with(name: &str, typed: &str) -> bool {
     fold(name).starts_with(&fold(typed))
 }
@@ -174,7 +194,21 @@ mod tests {
             Place::at_end_of(typed).commands().into_iter().map(|found| found.text).collect()
         };
         assert_eq!(names("e"), ["exit", "export"]);
+        assert_eq!(names("a"), ["acl"]);
         assert_eq!(names("sh"), [""; 0]);
         assert!(names("").contains(&"cd".to_owned()));
+    }
+
+    #[test]
+    fn acl_is_completed_by_what_it_can_do_and_then_by_keys() {
+        let mut session = Session::in_shell();
+        let mut texts = |line: &str| -> Vec<_> {
+            let found = Place::at_end_of(line).completions(&mut session).unwrap();
+            found.into_iter().map(|found| found.text).collect()
+        };
+        assert_eq!(texts("acl "), ["get", "set", "check"]);
+        assert_eq!(texts("acl c"), ["check"]);
+        assert_eq!(texts("acl set Machine D"), [""; 0]);
+        assert!(has_subcommands("acl") && !has_subcommands("get") && !has_subcommands("cd"));
     }
 }
