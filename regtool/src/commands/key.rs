@@ -1,28 +1,16 @@
 //! `create`, `info`, `check`.
 
+use libreg::security::{Parts, Sid};
 use libreg::{Access, CreateKey, KeyInfo, Registry};
 use serde_json::{Value as Json, json};
 
 use super::{Session, value_name};
+use crate::accounts;
 use crate::cli::{Check, Create, Info};
 use crate::exit::Failure;
 use crate::output::{self, Out};
 use crate::path::Path;
-
-/// The rights that a handle can have, in the order of their bits.
-const RIGHTS: [(Access, &str); 11] = [
-    (Access::QUERY_VALUE, "QUERY_VALUE"),
-    (Access::SET_VALUE, "SET_VALUE"),
-    (Access::CREATE_SUB_KEY, "CREATE_SUB_KEY"),
-    (Access::ENUMERATE_SUB_KEYS, "ENUMERATE_SUB_KEYS"),
-    (Access::NOTIFY, "NOTIFY"),
-    (Access::CREATE_LINK, "CREATE_LINK"),
-    (Access::DELETE, "DELETE"),
-    (Access::READ_CONTROL, "READ_CONTROL"),
-    (Access::WRITE_DAC, "WRITE_DAC"),
-    (Access::WRITE_OWNER, "WRITE_OWNER"),
-    (Access::ACCESS_SYSTEM_SECURITY, "ACCESS_SYSTEM_SECURITY"),
-];
+use crate::rights;
 
 pub fn create(session: &mut Session, options: &Create) -> Result<(), Failure> {
     let path = session.path(&options.path)?;
@@ -71,19 +59,25 @@ pub fn check(session: &mut Session, options: &Check) -> Result<(), Failure> {
 
 pub fn info(session: &mut Session, options: &Info) -> Result<(), Failure> {
     let path = session.path(&options.path)?.key()?;
-    let info = session.registry()?.open_key(&path, Access::MAXIMUM_ALLOWED)?.info()?;
+    let key = session.registry()?.open_key(&path, Access::MAXIMUM_ALLOWED)?;
+    let info = key.info()?;
+    // It takes the same right.
+    let owner = match &info.details {
+        Some(_) => key.security(Parts::OWNER)?.owner,
+        None => None,
+    };
     let mut out = Out::stdout();
     if options.output.json {
-        out.json(&info_json(&info))?;
+        out.json(&info_json(&info, owner.as_ref()))?;
     } else {
-        for (what, text) in info_lines(&info) {
+        for (what, text) in info_lines(&info, owner.as_ref()) {
             out.line(format_args!("{what:<17} {text}"))?;
         }
     }
     out.finish()
 }
 
-fn info_lines(info: &KeyInfo) -> Vec<(&'static str, String)> {
+fn info_lines(info: &KeyInfo, owner: Option<&Sid>) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     if let Some(details) = &info.details {
         let kind = match (details.link, details.volatile) {
@@ -107,12 +101,18 @@ fn info_lines(info: &KeyInfo) -> Vec<(&'static str, String)> {
             ("Hive's generation", details.generation.to_string()),
         ]);
     }
-    lines.push(("Your rights", format!("{} ({:#x})", rights(info.access).join(" "), info.access)));
+    lines.extend(owner.map(|owner| ("Owner", accounts::who(owner))));
+    let rights = rights::names(Access::from_bits_retain(info.access)).join(" ");
+    lines.push(("Your rights", format!("{rights} ({:#x})", info.access)));
     lines
 }
 
-fn info_json(info: &KeyInfo) -> Json {
-    let mut json = json!({ "access": info.access, "rights": rights(info.access) });
+fn info_json(info: &KeyInfo, owner: Option<&Sid>) -> Json {
+    let rights = rights::names(Access::from_bits_retain(info.access));
+    let mut json = json!({ "access": info.access, "rights": rights });
+    if let Some(owner) = owner {
+        json["owner"] = accounts::json(owner);
+    }
     if let Some(details) = &info.details {
         json["path"] = json!(details.path);
         json["name"] = json!(details.name);
@@ -129,21 +129,4 @@ fn info_json(info: &KeyInfo) -> Json {
         json["generation"] = json!(details.generation);
     }
     json
-}
-
-fn rights(mask: u32) -> Vec<&'static str> {
-    let mask = Access::from_bits_retain(mask);
-    RIGHTS.iter().filter(|(right, _)| mask.contains(*right)).map(|(_, name)| *name).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rights_are_named() {
-        let names = rights(Access::KEY_READ.bits());
-        assert_eq!(names, ["QUERY_VALUE", "ENUMERATE_SUB_KEYS", "NOTIFY", "READ_CONTROL"]);
-        assert_eq!(rights(Access::KEY_ALL_ACCESS.bits()).len(), 10);
-    }
 }
