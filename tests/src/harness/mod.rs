@@ -8,7 +8,7 @@ mod system;
 pub use process::{PATIENCE, Process};
 pub use root::{Root, binary};
 pub use session::{Session, session, session_as, session_in};
-pub use system::System;
+pub use system::{System, User};
 
 /// Says that a test was skipped, and why. Not through `println!`, which `cargo test` shows for failures only.
 pub fn skipped(why: impl std::fmt::Display) {

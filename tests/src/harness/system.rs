@@ -1,7 +1,9 @@
 //! A whole registry: `redox-hosted` with LCS and loregd, as `make run` starts it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -10,7 +12,7 @@ use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
 
-use super::{PATIENCE, binary};
+use super::{PATIENCE, binary, skipped};
 
 /// A registry that runs; all of it ends when this is dropped.
 #[derive(Debug)]
@@ -26,7 +28,11 @@ impl System {
     ///
     /// If it does not come up.
     pub fn start() -> System {
-        let directory = tempfile::Builder::new().prefix("redox-system-").tempdir();
+        let directory = tempfile::Builder::new()
+            .prefix("redox-system-")
+            // Other users have to find the schemes.
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir();
         let directory = directory.expect("a temporary directory");
         let init = start_init(directory.path());
         System { init, directory }
@@ -79,10 +85,31 @@ impl System {
     ///
     /// If it does not.
     pub fn output(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "regtool {arguments:?}: {}: {errors}", output.status);
-        String::from_utf8(output.stdout).expect("UTF-8")
+        successful(self.run(arguments), arguments)
+    }
+
+    /// Another user of this system, with no groups but this one. `None` if the test cannot become that user,
+    /// which is told: only root can, and only where others may run what was built.
+    ///
+    /// # Panics
+    ///
+    /// If `regtool` cannot be started for another reason.
+    pub fn user(&self, uid: u32, gid: u32) -> Option<User<'_>> {
+        if !rustix::process::geteuid().is_root() {
+            skipped(format_args!("becoming user {uid} needs root"));
+            return None;
+        }
+        let user = User { system: self, uid, gid };
+        match user.regtool(&["--version"]).output() {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                skipped(format_args!("user {uid} cannot run {}", binary("regtool").display()));
+                None
+            }
+            output => {
+                output.expect("regtool runs");
+                Some(user)
+            }
+        }
     }
 
     /// `kill -9` of one process, by the name of its file in `run`, and waits until it is dead.
@@ -120,6 +147,48 @@ impl Drop for System {
         let _ = self.init.kill();
         let _ = self.init.wait();
     }
+}
+
+/// Another user, see [`System::user`].
+#[derive(Clone, Copy, Debug)]
+pub struct User<'a> {
+    system: &'a System,
+    uid: u32,
+    gid: u32,
+}
+
+impl User<'_> {
+    /// As [`System::regtool`].
+    pub fn regtool(&self, arguments: &[&str]) -> Command {
+        let mut command = self.system.regtool(arguments);
+        // The standard library drops root's supplementary groups.
+        command.uid(self.uid).gid(self.gid);
+        command
+    }
+
+    /// As [`System::run`].
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.regtool(arguments).output().expect("regtool runs")
+    }
+
+    /// As [`System::output`].
+    ///
+    /// # Panics
+    ///
+    /// If it does not succeed.
+    pub fn output(&self, arguments: &[&str]) -> String {
+        successful(self.run(arguments), arguments)
+    }
+}
+
+fn successful(output: Output, arguments: &[&str]) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "regtool {arguments:?}: {}: {errors}", output.status);
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 fn start_init(root: &Path) -> Child {
