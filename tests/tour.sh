@@ -35,6 +35,9 @@ show set "$tour" Colours red green blue --type multi_sz
 show get "$tour" Greeting
 show list "$tour"
 
+title 'Who may do what with it?'
+show acl get "$tour"
+
 title 'A file as Windows writes them'
 cat >"$folder/tour.reg" <<'REG'
 Windows Registry Editor Version 5.00
