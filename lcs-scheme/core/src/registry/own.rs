@@ -43,7 +43,7 @@ impl<B: Backend> Registry<B> {
         }
         for (name, private) in CHILDREN {
             let sd = private.then(|| private_to(Sid::SYSTEM, Sid::SYSTEM)).transpose()?;
-            self.own_child(&place, &self.key_name(name)?, sd).await?;
+            self.own_child(&place, &self.key_name(name)?, sd.as_ref()).await?;
         }
         Ok(())
     }
@@ -54,7 +54,7 @@ impl<B: Backend> Registry<B> {
         &self,
         parent: &Place,
         name: &KeyName,
-        sd: Option<SecurityDescriptor>,
+        sd: Option<&SecurityDescriptor>,
     ) -> Result<Place, Error> {
         let record = match self.child(parent, name).await? {
             Some(record) => record,
@@ -75,7 +75,7 @@ impl<B: Backend> Registry<B> {
         token: &Token,
     ) -> Result<(), Error> {
         let sd = private_to(token.user(), token.primary_group())?;
-        self.own_child(users, name, Some(sd)).await.map(drop)
+        self.own_child(users, name, Some(&sd)).await.map(drop)
     }
 
     /// Keys came or went at this depth of a hive (a hive's root has depth 1).

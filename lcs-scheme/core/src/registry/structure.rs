@@ -36,7 +36,7 @@ pub(super) struct NewKey<'a> {
 /// Who makes a key.
 pub(super) enum Maker<'a> {
     /// LCS itself, in `base`, with this security descriptor, or what is inherited.
-    Lcs(Option<SecurityDescriptor>),
+    Lcs(Option<&'a SecurityDescriptor>),
     /// A client, in this layer, if it may.
     Client(&'a Asking, Option<&'a str>),
 }
@@ -149,7 +149,7 @@ impl<B: Backend> Registry<B> {
             Maker::Lcs(sd) => {
                 let token = Token::system();
                 let sd = match sd {
-                    Some(sd) => Cow::Borrowed(sd),
+                    Some(sd) => Cow::Borrowed(*sd),
                     None => Cow::Owned(inherited(parent_sd, &token)?),
                 };
                 let layer = self.writable_layer(&token, None, None)?;

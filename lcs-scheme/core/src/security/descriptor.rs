@@ -237,7 +237,7 @@ impl SecurityDescriptor {
         SecurityDescriptor {
             owner: from(Parts::OWNER).owner,
             group: from(Parts::GROUP).group,
-            control: self.control - control | other.control & control,
+            control: (self.control - control) | (other.control & control),
             dacl: from(Parts::DACL).dacl.clone(),
             sacl: from(Parts::SACL).sacl.clone(),
         }

@@ -58,11 +58,12 @@ fn inherited_aces(ace: &Ace, owner: Sid, group: Sid) -> [Option<Ace>; 2] {
         other => other,
     };
     let mask = map_generic(ace.mask);
-    let inherited = ace.flags - HOW_TO_INHERIT | AceFlags::INHERITED;
+    let inherited = (ace.flags - HOW_TO_INHERIT) | AceFlags::INHERITED;
     // What was nothing but generic rights that mean nothing for a key has no effect.
     let effective = Some(Ace { flags: inherited, mask, sid, ..*ace });
     let effective = effective.filter(|effective| effective.mask.is_empty() == ace.mask.is_empty());
-    let passed_on = Ace { flags: ace.flags - AceFlags::INHERIT_ONLY | AceFlags::INHERITED, ..*ace };
+    let passed_on =
+        Ace { flags: (ace.flags - AceFlags::INHERIT_ONLY) | AceFlags::INHERITED, ..*ace };
     if ace.flags.contains(AceFlags::NO_PROPAGATE_INHERIT) {
         [effective, None]
     } else if (sid, mask) == (ace.sid, ace.mask) {

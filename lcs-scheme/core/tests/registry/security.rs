@@ -586,7 +586,7 @@ fn an_open_that_the_sacl_names_is_recorded_with_who_what_and_whether() {
         requested: Access::KEY_READ,
         granted: Some(Access::KEY_READ),
     };
-    assert_eq!(opens(&client), [success.clone()]);
+    assert_eq!(opens(&client), std::slice::from_ref(&success));
     attempt(&bob(), Access::SET_VALUE).unwrap_err();
     let [failure] = opens(&client).try_into().unwrap();
     assert_eq!((failure.user, failure.granted), (Sid::user(BOB), None));
