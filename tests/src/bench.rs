@@ -25,14 +25,31 @@ pub fn pin(pid: Option<Pid>, core: usize) -> rustix::io::Result<()> {
 ///
 /// The operation's.
 pub fn median<E>(per_round: u32, mut operation: impl FnMut() -> Result<(), E>) -> Result<u128, E> {
-    let mut rounds = Vec::with_capacity(ROUNDS);
+    medians(per_round, [&mut operation]).map(|[median]| median)
+}
+
+/// The same for several operations that take turns, round by round: whatever else the machine is doing meets
+/// all of them.
+///
+/// # Errors
+///
+/// That of the first operation that fails.
+pub fn medians<E, const N: usize>(
+    per_round: u32,
+    mut operations: [&mut dyn FnMut() -> Result<(), E>; N],
+) -> Result<[u128; N], E> {
+    let mut rounds = [const { Vec::new() }; N];
     for _ in 0..ROUNDS {
-        let start = Instant::now();
-        for _ in 0..per_round {
-            operation()?;
+        for (operation, rounds) in operations.iter_mut().zip(&mut rounds) {
+            let start = Instant::now();
+            for _ in 0..per_round {
+                operation()?;
+            }
+            rounds.push(start.elapsed().as_nanos() / u128::from(per_round));
         }
-        rounds.push(start.elapsed().as_nanos() / u128::from(per_round));
     }
-    rounds.sort_unstable();
-    Ok(rounds[ROUNDS / 2])
+    Ok(rounds.map(|mut rounds| {
+        rounds.sort_unstable();
+        rounds[ROUNDS / 2]
+    }))
 }

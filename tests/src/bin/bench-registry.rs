@@ -1,5 +1,6 @@
 //! What a read and a durable write cost, as multiples of a bare call on an echo scheme through the same
-//! transport in the same run. All processes on one core, then spread over two.
+//! transport in the same run, and what a long DACL costs at an open. All processes on one core, then spread
+//! over two.
 
 use std::process::Command;
 
@@ -7,8 +8,9 @@ use anyhow::ensure;
 use hosted as _;
 use libredox::Fd;
 use libredox::flag::{O_CLOEXEC, O_RDWR};
+use libreg::security::Parts;
 use libreg::{Access, CreateKey, Registry, SetValue, ValueType};
-use registry_tests::bench::{median, pin};
+use registry_tests::bench::{median, medians, pin};
 use registry_tests::echo::Verb;
 use registry_tests::harness::{Process, Root, binary};
 use rustix::process::Pid;
@@ -50,6 +52,25 @@ fn client(place: &str) -> anyhow::Result<()> {
         let multiple = nanoseconds as f64 / base as f64;
         println!("{place}: {what:<26} {nanoseconds:>9} ns = {multiple:>6.1} calls");
     }
+    long_dacl(place, &registry, &path)
+}
+
+/// Opens two keys below `path` in turn: one is granted by the last of 3 ACEs, the other by the last of 20.
+fn long_dacl(place: &str, registry: &Registry, path: &str) -> anyhow::Result<()> {
+    let paths = [3, 20].map(|count| (count, format!(r"{path}\{count}")));
+    for (count, path) in &paths {
+        let aces: String = (1..*count).map(|uid| format!("(A;CI;KR;;;S-1-22-1-{uid})")).collect();
+        let sd = format!("D:P{aces}(A;CI;KA;;;SY)").parse()?;
+        let key = registry.create_key(path, Access::KEY_ALL_ACCESS, &CreateKey::default())?;
+        key.set_security(Parts::DACL, &sd)?;
+    }
+    let [(_, few), (_, many)] = paths;
+    let open = |path| registry.open_key(path, Access::KEY_READ).map(drop);
+    let [base, long] = medians(50, [&mut || open(&few), &mut || open(&many)])?;
+    let multiple = long as f64 / base as f64;
+    println!(
+        "{place}: open with 20 ACEs          {long:>9} ns = {multiple:>6.3} opens with 3 ACEs"
+    );
     Ok(())
 }
 
