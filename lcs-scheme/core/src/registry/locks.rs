@@ -1,7 +1,7 @@
 //! Locks on the structure of the key tree.
 //!
-//! A creation under a key and the deletion of that key exclude each other, and so do two changes of one
-//! name. Locks are taken from the root down (the parent, the name under it, the key that the name leads
+//! A creation under a key excludes the deletion of that key and a change of its security descriptor; two
+//! changes of one name exclude each other. Locks are taken from the root down (the parent, the name under it, the key that the name leads
 //! to), so nobody ever waits for somebody who waits for him.
 
 use alloc::string::String;
@@ -17,7 +17,8 @@ use super::hives::SlotId;
 /// What can be locked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Place {
-    /// The existence of a key: shared by those who create under it, exclusive for whoever deletes it.
+    /// A key as the parent of others: shared by those who create under it, exclusive for whoever deletes it or
+    /// writes its security descriptor.
     Key(SlotId, Guid),
     /// A folded name under a parent: what its entries say.
     Name(SlotId, Guid, String),
