@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
 
 use super::{PATIENCE, binary, skipped};
+use crate::users::can_become_others;
 
 /// A registry that runs; all of it ends when this is dropped.
 #[derive(Debug)]
@@ -95,8 +96,7 @@ impl System {
     ///
     /// If `regtool` cannot be started for another reason.
     pub fn user(&self, uid: u32, gid: u32) -> Option<User<'_>> {
-        if !rustix::process::geteuid().is_root() {
-            skipped(format_args!("becoming user {uid} needs root"));
+        if !can_become_others() {
             return None;
         }
         let user = User { system: self, uid, gid };
