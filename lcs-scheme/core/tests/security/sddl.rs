@@ -82,6 +82,10 @@ fn flags_of_lists_are_control_bits() {
         ("D:PS:AI", 0x1800, "D:PS:AI"),
         ("D:AINO_ACCESS_CONTROL", 0x0400, "D:AINO_ACCESS_CONTROL"),
         ("S:PNO_ACCESS_CONTROL", 0x2000, "S:PNO_ACCESS_CONTROL"),
+        ("d:p", 0x1000, "D:P"),
+        ("d:arai", 0x0500, "D:ARAI"),
+        ("s:pAi", 0x2800, "S:PAI"),
+        ("d:no_access_control", 0, "D:NO_ACCESS_CONTROL"),
     ];
     each(&rows, |(text, bits, canonical)| {
         let sd = parse(text).map(|sd| (sd.control.bits(), sd.to_string()));
@@ -270,6 +274,7 @@ fn order_and_blanks_between_parts_do_not_matter() {
     let canonical = "O:SYG:BAD:P(A;;KA;;;SY)(D;CI;KW;;;WD)S:(AU;FA;KA;;;WD)";
     let rows = [
         canonical,
+        "o:syg:bad:p(a;;ka;;;sy)(d;ci;kw;;;wd)s:(au;fa;ka;;;wd)",
         "S:(AU;FA;KA;;;WD)D:P(A;;KA;;;SY)(D;CI;KW;;;WD)G:BAO:SY",
         "G:BAD:P(A;;KA;;;SY)(D;CI;KW;;;WD)O:SYS:(AU;FA;KA;;;WD)",
         "  O:SY G:BA D:P (A;;KA;;;SY) (D;CI;KW;;;WD) S: (AU;FA;KA;;;WD)  ",

@@ -170,10 +170,16 @@ impl<'a> Reader<'a> {
         self.rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
     }
 
+    fn begins(&self, prefix: &str) -> bool {
+        self.rest.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    }
+
     fn take(&mut self, prefix: &str) -> bool {
-        let rest = self.rest.strip_prefix(prefix);
-        self.rest = rest.unwrap_or(self.rest);
-        rest.is_some()
+        let begins = self.begins(prefix);
+        if begins {
+            self.rest = self.rest.get(prefix.len()..).unwrap_or_default();
+        }
+        begins
     }
 
     /// Takes what stands before the first of these characters.
@@ -229,8 +235,7 @@ impl<'a> Reader<'a> {
             if aces.is_empty() && self.take(NO_LIST) {
                 return Ok(AclPart::Null);
             }
-            let flag =
-                flags.iter().find(|(name, _)| aces.is_empty() && self.rest.starts_with(name));
+            let flag = flags.iter().find(|(name, _)| aces.is_empty() && self.begins(name));
             if let Some((name, flag)) = flag {
                 self.take(name);
                 *control |= *flag;
