@@ -7,7 +7,7 @@ use std::thread;
 use lcs_abi::rsi::{Answer, FRAME_HEADER, FromSource, Request, SourceError, frame};
 
 use crate::Error;
-use crate::hive::Writer;
+use crate::hive::{StagedStep, Stages, Turn, Writer};
 use crate::outbox::Outbox;
 
 /// How many requests one commit takes.
@@ -87,29 +87,72 @@ impl Drop for Mourner {
 }
 
 fn commit_all(mut writer: Writer, messages: &Receiver<Message>, outbox: &Outbox, max_frame: u32) {
-    while let Ok(first) = messages.recv() {
-        let group = gather(first, messages);
-        let requests: Vec<&Request> = group.iter().map(|job| &job.request).collect();
+    let frame = |id, answer| answer_frame(id, answer, max_frame);
+    let mut queue = Queue { messages, stages: Stages::default(), staged: None };
+    while let Some(Group { steps, answered }) = queue.next_group() {
+        outbox.push(answered.into_iter().map(|(id, answer)| frame(id, answer)).collect());
+        let requests: Vec<&Request> = steps.iter().map(|(_, step)| &step.request).collect();
         let answers = writer.commit(&requests);
-        let frames = group.iter().zip(answers);
-        outbox.push(frames.map(|(job, answer)| answer_frame(job.id, answer, max_frame)).collect());
+        let mut frames = Vec::with_capacity(steps.len());
+        for ((id, step), answer) in steps.into_iter().zip(answers) {
+            queue.stages.settle(step, &answer);
+            frames.push(frame(id, answer));
+        }
+        outbox.push(frames);
     }
 }
 
-/// What has arrived, up to the limits of a group.
-fn gather(first: Message, messages: &Receiver<Message>) -> Vec<Job> {
-    let mut group = Vec::new();
-    let mut bytes = 0;
-    let mut next = Some(first);
-    while let Some(message) = next {
-        if let Message::Job(job) = message {
-            bytes += job.size;
-            group.push(job);
+/// What arrives at the thread, and what it has to keep of that.
+struct Queue<'a> {
+    messages: &'a Receiver<Message>,
+    stages: Stages,
+    /// A step from a stage, which waits for a group of its own.
+    staged: Option<(u64, StagedStep)>,
+}
+
+/// What has arrived, each with the id of its request.
+#[derive(Default)]
+struct Group {
+    /// To be committed together.
+    steps: Vec<(u64, StagedStep)>,
+    /// Answered without the disk.
+    answered: Vec<(u64, Result<Answer, SourceError>)>,
+}
+
+impl Queue<'_> {
+    /// Waits for something, and takes with it what else is there, up to the limits of a group. `None`: nothing
+    /// will come any more.
+    ///
+    /// A step from a stage is a group of its own. It is large, and what becomes of it decides whether its
+    /// stage is there for what was sent after it.
+    fn next_group(&mut self) -> Option<Group> {
+        let mut group = Group::default();
+        if let Some(staged) = self.staged.take() {
+            group.steps.push(staged);
+            return Some(group);
         }
-        let room = group.len() < GROUP_REQUESTS && bytes < GROUP_BYTES;
-        next = room.then(|| messages.try_recv().ok()).flatten();
+        let mut bytes = 0;
+        let mut next = Some(self.messages.recv().ok()?);
+        while let Some(message) = next {
+            if let Message::Job(Job { id, request, size }) = message {
+                match self.stages.take(request) {
+                    Turn::Answered(answer) => group.answered.push((id, answer)),
+                    Turn::Step(step) if step.is_staged() => {
+                        self.staged = Some((id, step));
+                        break;
+                    }
+                    Turn::Step(step) => {
+                        bytes += size;
+                        group.steps.push((id, step));
+                    }
+                }
+            }
+            let count = group.steps.len() + group.answered.len();
+            let room = count < GROUP_REQUESTS && bytes < GROUP_BYTES;
+            next = room.then(|| self.messages.try_recv().ok()).flatten();
+        }
+        Some(group)
     }
-    group
 }
 
 /// The frame of an answer, or, if it would be too long, of [`SourceError::TooLarge`].
@@ -129,6 +172,7 @@ pub(crate) fn answer_frame(
 #[cfg(test)]
 mod tests {
     use event::{EventFlags, EventQueue};
+    use lcs_abi::rsi::Changes;
 
     use super::*;
 
@@ -147,21 +191,57 @@ mod tests {
         assert!(thread.join().is_err());
     }
 
+    fn queue(messages: &Receiver<Message>) -> Queue<'_> {
+        Queue { messages, stages: Stages::default(), staged: None }
+    }
+
+    fn job(id: u64, request: Request, size: usize) -> Message {
+        Message::Job(Job { id, request, size })
+    }
+
     #[test]
     fn a_group_ends_at_its_limits() {
         let (sender, receiver) = mpsc::channel();
-        let job = |size| {
-            Message::Job(Job { id: 0, request: Request::Outcome { first_sequence: 1 }, size })
-        };
+        let mut queue = queue(&receiver);
+        let sized = |size| job(0, Request::Outcome { first_sequence: 1 }, size);
         for _ in 0..GROUP_REQUESTS + 5 {
-            sender.send(job(1)).unwrap();
+            sender.send(sized(1)).unwrap();
         }
-        assert_eq!(gather(Message::Reopen, &receiver).len(), GROUP_REQUESTS);
-        assert_eq!(gather(Message::Reopen, &receiver).len(), 5);
-        for size in [GROUP_BYTES / 2, GROUP_BYTES, 1] {
-            sender.send(job(size)).unwrap();
+        let mut next = || queue.next_group().unwrap().steps.len();
+        assert_eq!(next(), GROUP_REQUESTS);
+        assert_eq!(next(), 5);
+        for size in [GROUP_BYTES / 2, GROUP_BYTES, 1, 1] {
+            sender.send(sized(size)).unwrap();
         }
-        assert_eq!(gather(Message::Reopen, &receiver).len(), 2);
-        assert_eq!(gather(job(1), &receiver).len(), 2);
+        assert_eq!(next(), 2);
+        assert_eq!(next(), 2);
+        sender.send(Message::Reopen).unwrap();
+        assert_eq!(next(), 0);
+    }
+
+    #[test]
+    fn a_step_from_a_stage_is_a_group_of_its_own_and_staging_is_answered_without_the_disk() {
+        let stage = |id| job(id, Request::Stage { stage: 7, mutations: Vec::new() }, GROUP_BYTES);
+        let apply = |id, changes| {
+            job(id, Request::Apply { conditions: Vec::new(), changes, first_sequence: id }, 10)
+        };
+        let plain = |id| apply(id, Changes::Mutations(Vec::new()));
+        let staged = |id| apply(id, Changes::Stage(7));
+        let (sender, receiver) = mpsc::channel();
+        for message in [plain(1), stage(2), stage(3), plain(4), staged(5), staged(6), plain(7)] {
+            sender.send(message).unwrap();
+        }
+        let mut queue = queue(&receiver);
+        let mut next = || {
+            let Group { steps, answered } = queue.next_group().unwrap();
+            let steps: Vec<u64> = steps.into_iter().map(|(id, _)| id).collect();
+            (steps, answered)
+        };
+        let done = |id| (id, Ok(Answer::Done));
+        assert_eq!(next(), (vec![1, 4], vec![done(2), done(3)]));
+        assert_eq!(next(), (vec![5], vec![]));
+        assert_eq!(next(), (vec![7], vec![(6, Err(SourceError::NotFound))]));
+        drop(sender);
+        assert!(queue.next_group().is_none());
     }
 }

@@ -310,14 +310,16 @@ pub enum Request {
         /// The step's `first_sequence`.
         first_sequence: u64,
     },
-    /// Keeps mutations aside for a step → [`Answer::Done`].
+    /// Keeps mutations aside for a step → [`Answer::Done`], also when the disk fails: a stage is in the
+    /// memory of the source, belongs to one hive, and ends with the connection. What it holds is looked at by
+    /// the Apply that names it. Stage, DropStage and Apply of one hive take effect in the order sent.
     Stage {
         /// Chosen by LCS; mutations of one stage are appended to each other.
         stage: u64,
         /// More of them.
         mutations: Vec<Mutation>,
     },
-    /// Forgets a stage → [`Answer::Done`].
+    /// Forgets a stage → [`Answer::Done`]. One that is not there is no error.
     DropStage {
         /// The stage.
         stage: u64,
@@ -351,7 +353,9 @@ pub enum Request {
 pub enum Changes {
     /// These mutations, in order.
     Mutations(Vec<Mutation>),
-    /// Those of a stage.
+    /// Those of a stage; [`SourceError::NotFound`], before any condition is looked at, if it is not there.
+    /// The stage is gone with the step, whether that happened or was refused (ConditionFailed and all else);
+    /// only after [`SourceError::StorageError`] it is there as before, and the step can be tried again.
     Stage(u64),
 }
 
@@ -531,7 +535,7 @@ pub enum Answer {
 /// Why a source did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SourceError {
-    /// A key that the request names is not there. ENOENT
+    /// A key or stage that the request names is not there. ENOENT
     NotFound,
     /// The GUID of a new key is in use. EEXIST
     AlreadyExists,

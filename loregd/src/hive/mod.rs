@@ -12,6 +12,7 @@ mod page;
 mod read;
 mod remove;
 mod rows;
+mod stages;
 mod step;
 mod writer;
 
@@ -28,6 +29,7 @@ use crate::store::{MemoryStore, Store};
 use both::Committed;
 use read::Reading;
 
+pub(crate) use stages::{StagedStep, Stages, Turn};
 pub use writer::Writer;
 
 /// How much of a frame an answer may fill: the rest is for what is not counted.
@@ -37,6 +39,7 @@ const PAGE_MARGIN: u32 = 64 << 10;
 pub struct Hive {
     reader: Reader,
     writer: Writer,
+    stages: Stages,
 }
 
 impl Hive {
@@ -57,7 +60,7 @@ impl Hive {
             log::info!("{name}: purged {purged} orphaned keys");
         }
         let reader = Reader { shared: writer.shared() };
-        Ok(Hive { reader, writer })
+        Ok(Hive { reader, writer, stages: Stages::default() })
     }
 
     /// A new hive that lives in memory only.
@@ -82,27 +85,35 @@ impl Hive {
 
     /// Answers a request.
     pub fn answer(&mut self, request: &Request) -> Result<Answer, SourceError> {
-        if is_step(request) {
-            let mut answers = self.writer.commit(&[request]);
-            answers.pop().unwrap_or(Err(SourceError::StorageError))
-        } else {
-            self.reader.answer(request)
+        if !is_step(request) {
+            return self.reader.answer(request);
+        }
+        match self.stages.take(request.clone()) {
+            Turn::Answered(answer) => answer,
+            Turn::Step(step) => {
+                let answer = self.writer.commit(&[&step.request]).pop();
+                let answer = answer.unwrap_or(Err(SourceError::StorageError));
+                self.stages.settle(step, &answer);
+                answer
+            }
         }
     }
 
-    /// The two halves, for two threads.
+    /// The two halves, for two threads. Stages are left behind: they belong to one caller.
     pub fn split(self) -> (Reader, Writer) {
         (self.reader, self.writer)
     }
 }
 
-/// Whether the request is for a [`Writer`], in the order sent: it changes the hive, or asks whether an
-/// earlier one did.
+/// Whether the request has its place in the order in which it was sent: it changes the hive, stages a
+/// change, or asks whether an earlier one took effect.
 pub fn is_step(request: &Request) -> bool {
     matches!(
         request,
         Request::Apply { .. }
             | Request::Outcome { .. }
+            | Request::Stage { .. }
+            | Request::DropStage { .. }
             | Request::DropKey { .. }
             | Request::DeleteLayer { .. }
     )

@@ -251,8 +251,9 @@ fn apply(
     changes: &Changes,
     first_sequence: u64,
 ) -> Result<u64, Error> {
+    // Those of a stage were put into the request before it came here.
     let Changes::Mutations(mutations) = changes else {
-        return Err(SourceError::NotSupported.into());
+        return Err(SourceError::NotFound.into());
     };
     let last_sequence = ledger::last_sequence(first_sequence, mutations.len())?;
     for (index, condition) in (0..).zip(conditions) {

@@ -43,13 +43,17 @@ fn a_hive_of_a_later_format_is_not_touched() {
 
 /// A disk in memory that can be told to fail.
 #[derive(Clone, Debug, Default)]
-struct Disk {
+pub(super) struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
     full: Arc<AtomicBool>,
     unsynced: Arc<AtomicBool>,
 }
 
 impl Disk {
+    pub(super) fn fill(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
     fn fail_if(flag: &AtomicBool) -> io::Result<()> {
         match flag.load(Ordering::Relaxed) {
             true => Err(io::ErrorKind::StorageFull.into()),
@@ -87,7 +91,7 @@ impl StorageBackend for Disk {
     }
 }
 
-fn on_failing_disk() -> (Disk, Fixture) {
+pub(super) fn on_failing_disk() -> (Disk, Fixture) {
     let disk = Disk::default();
     let same = disk.clone();
     let store =
@@ -100,7 +104,7 @@ fn a_failing_disk_fails_the_whole_group_and_the_hive_recovers_with_it() {
     let (disk, mut fixture) = on_failing_disk();
     let root = fixture.root();
     let volatile = fixture.make_volatile_key(1, root, "V");
-    disk.full.store(true, Ordering::Relaxed);
+    disk.fill(true);
     let group = [
         apply(3, vec![], vec![set_value(root, "v", "base", &[0; 10_000])]),
         apply(4, vec![], vec![set_value(volatile, "v", "base", b"1")]),
@@ -109,7 +113,7 @@ fn a_failing_disk_fails_the_whole_group_and_the_hive_recovers_with_it() {
     let group: Vec<&Request> = group.iter().collect();
     let answers = fixture.hive.writer.commit(&group);
     assert_eq!(answers, [(); 3].map(|()| Err(SourceError::StorageError)));
-    disk.full.store(false, Ordering::Relaxed);
+    disk.fill(false);
     assert_eq!(fixture.hive.writer.commit(&[]), []);
     assert!(fixture.values(root).is_empty());
     assert!(fixture.exists(volatile) && fixture.values(volatile).is_empty());

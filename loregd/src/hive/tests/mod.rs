@@ -4,6 +4,7 @@ mod damage;
 mod history;
 mod listing;
 mod requests;
+mod stages;
 mod volatile;
 
 use lcs_abi::Guid;
