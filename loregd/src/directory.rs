@@ -41,26 +41,33 @@ impl Directory {
             .mode(0o600)
             .open(&lock_path)
             .map_err(at(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Guarded(path.to_owned())),
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(at(&lock_path)(error)),
-        }
+        try_lock(path, &lock)?;
         Ok(Directory { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Locks a directory that is there, and changes nothing in it.
+    ///
+    /// # Errors
+    /// [`Error::Guarded`] if a loregd holds it.
+    pub fn guard(path: &Path) -> Result<Guard, Error> {
+        let lock_path = path.join("lock");
+        match File::open(&lock_path) {
+            Ok(lock) => try_lock(path, &lock).map(|()| Guard { _lock: Some(lock) }),
+            // A lock that somebody else makes might keep loregd out, as it would be somebody else's.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Guard { _lock: None }),
+            Err(error) => Err(Error::File { path: lock_path, error }),
+        }
     }
 
     /// Opens a hive, or makes it, and purges its orphans.
     pub fn open_hive(&self, hive: &ClaimedHive) -> Result<Hive, Error> {
         let path = self.path.join(file_name(hive));
         self.refuse_other_case(&path)?;
-        // Opening checks the whole file; still no damage to it may end this process without a word.
-        let opened = panic::catch_unwind(AssertUnwindSafe(|| {
+        let opened = caught(|| {
             self.make_file(&path)?;
             let store = RedbStore::open(&path)?;
             Hive::open(&hive.name, Box::new(store))
-        }));
-        let opened = opened.unwrap_or_else(|panic| Err(Error::Damaged(message(&*panic))));
+        });
         opened.inspect_err(|error| {
             log::error!("hive {} in {} does not open: {error}", hive.name, path.display());
         })
@@ -99,6 +106,48 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+/// Keeps loregd out of a directory in which there was one before.
+pub struct Guard {
+    _lock: Option<File>,
+}
+
+fn try_lock(directory: &Path, lock: &File) -> Result<(), Error> {
+    match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(Error::Guarded(directory.to_owned())),
+        // Redox.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(error)) => Err(Error::File { path: directory.join("lock"), error }),
+    }
+}
+
+/// The name that a hive has as a file, without the extension: `NAME`, or `NAME{SCOPE}` if it is private; and
+/// its file. In the order of the names.
+///
+/// # Errors
+/// The directory can't be read.
+pub fn hives_in(directory: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
+    let failed = |error| Error::File { path: directory.to_owned(), error };
+    let mut hives = Vec::new();
+    for file in fs::read_dir(directory).map_err(failed)? {
+        let path = file.map_err(failed)?.path();
+        if let Some(stem) = path.file_stem()
+            && path.extension().is_some_and(|extension| extension == "redb")
+        {
+            hives.push((stem.to_string_lossy().into_owned(), path));
+        }
+    }
+    hives.sort();
+    Ok(hives)
+}
+
+/// Runs `open`, which opens a database, and makes a panic an error. Opening checks the whole file; still no
+/// damage to it may end this process without a word.
+pub(crate) fn caught<T>(open: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let opened = panic::catch_unwind(AssertUnwindSafe(open));
+    opened.unwrap_or_else(|panic| Err(Error::Damaged(message(&*panic))))
 }
 
 /// `NAME.redb`, or `NAME{SCOPE}.redb` for a private hive. What can't be in a file's name, or would be

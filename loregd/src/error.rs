@@ -40,6 +40,12 @@ pub enum Error {
     /// Another loregd works on the data directory.
     #[error("{0}: another loregd works on this directory")]
     Guarded(PathBuf),
+    /// There is no hive in the directory.
+    #[error("{0}: no hive is here")]
+    NoHives(PathBuf),
+    /// The result of a check could not be printed.
+    #[error("standard output: {0}")]
+    Output(io::Error),
     /// A hive's database is there under a name that differs in the case of letters only.
     #[error("{wanted}: this hive is kept as {present}; name it so")]
     OtherCase {

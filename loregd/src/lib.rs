@@ -10,6 +10,7 @@
 //! - [`connection`]: frames to and from LCS.
 //! - [`server`]: the loop between LCS and the hives; `committer` is the thread of a hive that commits what
 //!   has arrived, `outbox` the way of its answers to the connection.
+//! - [`check`]: whether the hives of a directory are whole, without a daemon.
 //! - [`arguments`]: the options of the daemon.
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@
 use hosted as _;
 
 pub mod arguments;
+pub mod check;
 mod committer;
 pub mod connection;
 pub mod directory;

@@ -8,7 +8,7 @@ use crate::Error;
 use crate::store::Rows;
 
 /// How many steps are remembered for [`lcs_abi::rsi::Request::Outcome`].
-const SLOTS: u64 = 8192;
+pub(super) const SLOTS: u64 = 8192;
 
 /// What the rows of the kinds ledger and step say, with the steps of a commit under way beside it.
 #[derive(Default)]

@@ -7,6 +7,7 @@
 //! gone after a restart; everything else is a row in the store. `rows.rs` describes the rows.
 
 mod both;
+mod check;
 mod ledger;
 mod page;
 mod read;
@@ -29,8 +30,10 @@ use crate::store::{MemoryStore, Store};
 use both::Committed;
 use read::Reading;
 
+pub use check::{Counts, Problem, check};
 pub(crate) use stages::{StagedStep, Stages, Turn};
 pub use writer::Writer;
+use writer::read_hive_row;
 
 /// How much of a frame an answer may fill: the rest is for what is not counted.
 const PAGE_MARGIN: u32 = 64 << 10;

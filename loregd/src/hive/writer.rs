@@ -274,7 +274,7 @@ fn finish_with_orphans(step: Step) -> Result<Answer, Error> {
     Ok(Answer::Orphans(orphans))
 }
 
-fn read_hive_row(rows: &dyn Rows) -> Result<Option<HiveRow>, Error> {
+pub(super) fn read_hive_row(rows: &dyn Rows) -> Result<Option<HiveRow>, Error> {
     let row = rows::single(Kind::Hive);
     let Some(value) = rows.get(&row)? else {
         return Ok(None);

@@ -1,6 +1,7 @@
 //! What a hive needs of a storage engine: one ordered map from bytes to bytes, changed in atomic commits.
 
 mod memory;
+mod overlay;
 mod redb;
 
 use std::ops::ControlFlow;
@@ -8,7 +9,7 @@ use std::ops::ControlFlow;
 use crate::Error;
 
 pub use memory::{Memory, MemoryStore};
-pub use redb::RedbStore;
+pub use redb::{RedbReader, RedbStore};
 
 /// What a visitor of rows answers: go on or stop, or why it could not.
 pub type Visit = Result<ControlFlow<()>, Error>;

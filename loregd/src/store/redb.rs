@@ -1,11 +1,13 @@
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use redb::{
-    Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, Table,
-    TableDefinition,
+    Builder, Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable,
+    StorageBackend, Table, TableDefinition,
 };
 
+use super::overlay::Overlay;
 use super::{Rows, RowsMut, Store, View, Visit, Work};
 use crate::Error;
 
@@ -27,12 +29,7 @@ impl RedbStore {
     /// whole file and checks it; so damage is an error here and no surprise later.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let path = path.to_owned();
-        Self::with(move || {
-            Database::builder()
-                .set_cache_size(CACHE_SIZE)
-                .set_check_integrity_on_open(true)
-                .create(&path)
-        })
+        Self::with(move || builder().create(&path))
     }
 
     /// A store in the database that `open` opens, now and again after an error.
@@ -51,8 +48,7 @@ impl RedbStore {
 
 impl Store for RedbStore {
     fn view(&self) -> Result<View, Error> {
-        let transaction = self.database()?.begin_read()?;
-        Ok(Box::new(transaction.open_table(ROWS)?))
+        view(self.database()?)
     }
 
     fn commit(&mut self, work: &mut Work) -> Result<(), Error> {
@@ -78,6 +74,38 @@ impl Store for RedbStore {
         self.database = Some(database);
         Ok(())
     }
+}
+
+/// A database that is only read. Its file stays as it is, also if it was not closed in order: what redb has
+/// to write then stays in memory. Nobody else may write to the file meanwhile.
+pub struct RedbReader {
+    database: Database,
+}
+
+impl RedbReader {
+    /// Opens the database in this file, and checks all of it as [`RedbStore::open`] does.
+    pub fn open(file: File) -> Result<Self, Error> {
+        let overlay = Overlay::new(file).map_err(DatabaseError::from)?;
+        if overlay.len().map_err(DatabaseError::from)? == 0 {
+            return Err(Error::Damaged("the file is empty".to_owned()));
+        }
+        Ok(RedbReader { database: builder().create_with_backend(overlay)? })
+    }
+
+    /// What is in it.
+    pub fn view(&self) -> Result<View, Error> {
+        view(&self.database)
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_SIZE).set_check_integrity_on_open(true);
+    builder
+}
+
+fn view(database: &Database) -> Result<View, Error> {
+    Ok(Box::new(database.begin_read()?.open_table(ROWS)?))
 }
 
 fn get(

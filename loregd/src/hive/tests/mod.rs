@@ -1,5 +1,6 @@
 //! The same tests on every engine.
 
+mod check;
 mod damage;
 mod history;
 mod listing;
