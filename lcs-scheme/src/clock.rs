@@ -10,9 +10,14 @@ use libredox::error::Result;
 use crate::call::Call;
 use crate::deadlines::{Deadlines, Moment};
 
+/// Stands among the numbers of calls for something else that is due.
+const NO_CALL: u64 = 0;
+
 /// The calls that wait, and when their callers lose patience.
 pub struct Clock {
     deadlines: RefCell<Deadlines<u64>>,
+    /// When the loop is to be awake for something else than a call.
+    appointment: Cell<Option<Moment>>,
     waiting: RefCell<HashMap<u64, Weak<Call>>>,
     timeout: Cell<Duration>,
     last: Cell<u64>,
@@ -30,6 +35,7 @@ impl Clock {
     pub fn new(timeout: Duration) -> Result<Clock> {
         Ok(Clock {
             deadlines: RefCell::new(Deadlines::new()?),
+            appointment: Cell::new(None),
             waiting: RefCell::default(),
             timeout: Cell::new(timeout),
             last: Cell::new(0),
@@ -44,6 +50,16 @@ impl Clock {
     /// How long callers wait from now on (RequestTimeoutMs).
     pub fn set_timeout(&self, timeout: Duration) {
         self.timeout.set(timeout);
+    }
+
+    /// The loop is to be awake at this moment, if there is one, and no longer at the one told before.
+    pub fn wake_at(&self, moment: Option<Moment>) {
+        let known = self.appointment.replace(moment);
+        if known != moment {
+            let mut deadlines = self.deadlines.borrow_mut();
+            known.into_iter().for_each(|known| deadlines.remove(known, NO_CALL));
+            moment.into_iter().for_each(|moment| deadlines.add(moment, NO_CALL));
+        }
     }
 
     /// A call begins to wait.
@@ -66,6 +82,9 @@ impl Clock {
         loop {
             let due = self.deadlines.borrow_mut().due(now);
             let Some(number) = due else { return some };
+            if number == NO_CALL {
+                self.appointment.set(None);
+            }
             let call = self.waiting.borrow().get(&number).and_then(Weak::upgrade);
             let Some(call) = call else { continue };
             let since = call.last_progress();

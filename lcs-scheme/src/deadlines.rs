@@ -21,6 +21,16 @@ impl Moment {
         }))
     }
 
+    /// The moment at which the machine has been running for so long.
+    pub fn at(uptime: Duration) -> Moment {
+        Moment(uptime)
+    }
+
+    /// For how long the machine has been running then.
+    pub fn uptime(self) -> Duration {
+        self.0
+    }
+
     /// Later by this much.
     pub fn after(self, delay: Duration) -> Moment {
         Moment(self.0.saturating_add(delay))

@@ -1,5 +1,6 @@
 //! Which number stands for which error (INTERFACES §2).
 
+use lcs_abi::call::TransactionState;
 use lcs_abi::rsi::SourceError;
 use lcs_core::registry::Error;
 use syscall::error as errno;
@@ -14,6 +15,9 @@ pub fn of(error: &Error) -> i32 {
         Error::NameTooLong => errno::ENAMETOOLONG,
         Error::LimitExceeded(_) => errno::ENOSPC,
         Error::TooManyHandles => errno::EMFILE,
+        Error::Busy(_) => errno::EBUSY,
+        Error::OtherHive => errno::EXDEV,
+        Error::TransactionEnded(state) => of_ended(*state),
         Error::ConditionFailed => errno::EAGAIN,
         Error::NotEmpty => errno::ENOTEMPTY,
         Error::AlreadyExists => errno::EEXIST,
@@ -23,6 +27,18 @@ pub fn of(error: &Error) -> i32 {
         Error::SequencesExhausted => errno::EOVERFLOW,
         Error::NotSupported => errno::EOPNOTSUPP,
         Error::BadHandle => errno::EBADF,
+    }
+}
+
+fn of_ended(state: TransactionState) -> i32 {
+    match state {
+        TransactionState::TimedOut => errno::ETIMEDOUT,
+        TransactionState::SourceDown | TransactionState::Unknown => errno::EIO,
+        TransactionState::ActiveUnbound
+        | TransactionState::ActiveBound
+        | TransactionState::Committing
+        | TransactionState::Committed
+        | TransactionState::Aborted => errno::EINVAL,
     }
 }
 

@@ -184,6 +184,7 @@ impl Daemon {
             self.shared.sources.forget_abandoned();
         }
         self.shared.sources.deliver();
+        reg::tell_ended(&self.shared, &self.reg.outbox);
         self.reg.flush()?;
         self.regsrc.flush()?;
         self.shared.apply_settings();

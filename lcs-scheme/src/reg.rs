@@ -8,13 +8,15 @@ use lcs_abi::call::{
 };
 use lcs_abi::{ABI_VERSION, Malformed};
 use lcs_core::registry::{Error, HandleId};
+use redox_scheme::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use syscall::error::{EBADF, ECANCELED, EINVAL, EOPNOTSUPP};
-use syscall::flag::{F_GETFL, F_SETFL};
+use syscall::flag::{EventFlags, F_GETFL, F_SETFL};
 use syscall::schemev2::Opcode;
 
 use crate::call::{Call, Reply};
+use crate::deadlines::Moment;
 use crate::errno;
 use crate::event_loop::Shared;
 use crate::outbox::Outbox;
@@ -44,6 +46,11 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
         (Some(Opcode::OpenAt), base) => return open_at(shared, outbox, incoming, base),
         (Some(Opcode::Dup), base) => return derive(shared, outbox, incoming, base),
         (Some(Opcode::Call), Some(handle)) => return call(shared, outbox, incoming, handle),
+        (Some(Opcode::Fevent), Some(handle)) => match shared.registry.has_ended(handle) {
+            Ok(true) => Ok(EventFlags::EVENT_READ.bits()),
+            Ok(false) => Ok(0),
+            Err(error) => Err(errno::of(&error)),
+        },
         // The kernel keeps the flags; it only asks whether they may change.
         (Some(Opcode::Fcntl), Some(_)) => match incoming.arg(1) as usize {
             F_GETFL | F_SETFL => Ok(0),
@@ -53,6 +60,15 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
         _ => Err(EOPNOTSUPP),
     };
     Call::new(incoming, outbox, &shared.clock).answer(Reply::Status(result));
+}
+
+/// Ends the transactions whose time is over, and wakes those who wait for the end of one.
+pub fn tell_ended(shared: &Shared, outbox: &Outbox) {
+    shared.clock.wake_at(shared.registry.expire_transactions().map(Moment::at));
+    for ended in shared.registry.take_ended() {
+        let flags = EventFlags::EVENT_READ.bits();
+        outbox.push(Response::post_fevent(number(ended), flags));
+    }
 }
 
 /// A handle is closed.
@@ -217,13 +233,10 @@ async fn operate(
             let version = env!("CARGO_PKG_VERSION");
             reply(registry.status(handle, version, shared.sources.status()), length)
         }
-        // Watches, explanations, transactions and restores are not served yet.
-        Op::Notify
-        | Op::Explain
-        | Op::StoreCopy
-        | Op::Commit
-        | Op::TransactionStatus
-        | Op::Finish => Reply::Status(Err(EOPNOTSUPP)),
+        Op::Commit => reply(registry.commit(handle).await, length),
+        Op::TransactionStatus => reply(registry.transaction_status(handle).await, length),
+        // Watches, explanations and restores are not served yet.
+        Op::Notify | Op::Explain | Op::StoreCopy | Op::Finish => Reply::Status(Err(EOPNOTSUPP)),
     }
 }
 

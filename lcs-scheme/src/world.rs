@@ -1,7 +1,7 @@
 //! What `lcs-core` needs from outside.
 
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_channel::oneshot;
 use lcs_abi::Guid;
@@ -11,6 +11,7 @@ use lcs_daemon::logging;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::deadlines::Moment;
 use crate::regsrc::Sources;
 use crate::wake::LoopWaker;
 
@@ -45,6 +46,10 @@ impl Backend for World {
                 before.duration().as_nanos().try_into().map_or(i64::MIN, |nanos: i64| -nanos)
             }
         }
+    }
+
+    fn uptime(&self) -> Duration {
+        Moment::now().uptime()
     }
 
     fn new_guid(&self) -> Guid {

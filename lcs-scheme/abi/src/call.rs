@@ -111,9 +111,9 @@ pub enum Op {
     Flush = 17,
     /// Makes an automatic copy of the key's hive.
     StoreCopy = 18,
-    /// Commits a transaction.
+    /// Nothing → nothing: all that was written in the transaction is durable, at once.
     Commit = 19,
-    /// Asks for a transaction's state.
+    /// Nothing → [`TransactionStatusAnswer`].
     TransactionStatus = 20,
     /// Carries out a restore.
     Finish = 21,
@@ -383,6 +383,39 @@ pub struct SetSecurity {
     pub sd: Vec<u8>,
 }
 
+/// How a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransactionState {
+    /// Nothing was written in it yet.
+    ActiveUnbound,
+    /// Something was written in it, to one hive.
+    ActiveBound,
+    /// It is being carried out.
+    Committing,
+    /// Its source went away, or was not understood, while it was carried out. Asking again when the source is
+    /// back tells what came of it.
+    Unknown,
+    /// It took effect.
+    Committed,
+    /// It had no effect: it was closed, or something that it saw or expected was no longer so.
+    Aborted,
+    /// It had no effect: it was not used for TransactionTimeoutMs.
+    TimedOut,
+    /// It had no effect: its source went away.
+    SourceDown,
+}
+
+/// How a transaction is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionStatusAnswer {
+    /// How far it has come.
+    pub state: TransactionState,
+    /// The hive that it is bound to, until it is known what came of it.
+    pub hive: Option<String>,
+    /// About how much memory its writes take, in bytes.
+    pub bytes: u64,
+}
+
 /// How a hive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HiveState {
@@ -451,6 +484,10 @@ pub struct StatusDetails {
     pub rejected_settings: Vec<RejectedSetting>,
     /// Open handles.
     pub handles: u64,
+    /// Transactions that somebody has a handle of.
+    pub transactions: u64,
+    /// Those of them that are bound to a hive.
+    pub bound_transactions: u64,
     /// The next sequence number.
     pub next_sequence: u64,
 }

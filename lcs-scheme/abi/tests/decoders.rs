@@ -5,7 +5,7 @@ use lcs_abi::call::{
     GetSecurityAnswer, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer, LayerOnly, LayerStatus,
     NamedValue, Op, QueryValue, QueryValueAnswer, QueryValues, QueryValuesAnswer, RejectedSetting,
     SetSecurity, SetTombstone, SetValue, SetValueAnswer, SourceStatus, StatusAnswer, StatusDetails,
-    Subkey, Unhide,
+    Subkey, TransactionState, TransactionStatusAnswer, Unhide,
 };
 use lcs_abi::rsi::{
     Answer, BlanketEntry, Changes, ClaimedHive, Condition, FOLD_VERSION, FRAME_HEADER, FromSource,
@@ -160,6 +160,8 @@ fn call_answers() -> Vec<Encoded> {
         layers: vec![LayerStatus { name: text(), precedence: u32::MAX, enabled: false }],
         rejected_settings: vec![RejectedSetting { name: text(), reason: text() }],
         handles: 1,
+        transactions: 4,
+        bound_transactions: 3,
         next_sequence: 2,
     };
     vec![
@@ -169,6 +171,11 @@ fn call_answers() -> Vec<Encoded> {
         sample(EnumSubkeysAnswer { subkeys: vec![subkey], next: None, generation: 7 }),
         sample(KeyInfoAnswer { created: true, access: 1, details: Some(details) }),
         sample(GetSecurityAnswer { sd: vec![1; 20] }),
+        sample(TransactionStatusAnswer {
+            state: TransactionState::Unknown,
+            hive: Some(text()),
+            bytes: 9,
+        }),
         sample(StatusAnswer { version: text(), hives: vec![hive], details: Some(status) }),
     ]
 }

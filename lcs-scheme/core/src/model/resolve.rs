@@ -11,6 +11,10 @@ use super::layer::LayerTable;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImpossibleSequence;
 
+/// No entry of a source has this sequence number or a higher one. Within LCS they order what a transaction
+/// has written and not committed, above all that is committed.
+pub const PENDING: u64 = 1 << 63;
+
 /// The rank of an entry: precedence of its layer, then sequence number.
 type Rank = (u32, u64);
 
@@ -47,14 +51,14 @@ impl<T> Contest<T> {
 pub struct Rules<'a> {
     /// The layers in force.
     pub layers: &'a LayerTable,
-    /// No entry has this sequence number or a higher one.
+    /// No committed entry has this sequence number or a higher one.
     pub next_sequence: u64,
 }
 
 impl Rules<'_> {
     /// The rank of an entry, or nothing if its layer does not count.
     fn rank(&self, layer: &Name, sequence: u64) -> Result<Option<Rank>, ImpossibleSequence> {
-        if sequence >= self.next_sequence {
+        if (self.next_sequence..PENDING).contains(&sequence) {
             return Err(ImpossibleSequence);
         }
         Ok(self.layers.active_precedence(&layer.folded).map(|precedence| (precedence, sequence)))

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, Request, SourceError};
@@ -101,6 +102,9 @@ pub trait Backend {
 
     /// The time, in nanoseconds since 1970 (UTC).
     fn now(&self) -> i64;
+
+    /// How long this machine has been running; it never goes back.
+    fn uptime(&self) -> Duration;
 
     /// A fresh version 4 UUID.
     fn new_guid(&self) -> Guid;

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use lcs_abi::call::TransactionState;
 use lcs_abi::rsi::SourceError;
 use lcs_abi::security::Access;
 
@@ -33,10 +34,16 @@ pub enum Error {
     Invalid(&'static str),
     /// A name or a path is too long.
     NameTooLong,
-    /// MaxValueSize or MaxLayersPerValue is exceeded.
+    /// A limit of size or number is exceeded.
     LimitExceeded(&'static str),
-    /// The table of handles is full.
+    /// The table of handles is full, or the user has too many.
     TooManyHandles,
+    /// There is too much of something for now.
+    Busy(&'static str),
+    /// The transaction came to its end, or its end has begun.
+    TransactionEnded(TransactionState),
+    /// The transaction is bound to another hive.
+    OtherHive,
     /// The caller's condition does not hold, or something was changed under the operation.
     ConditionFailed,
     /// The key has visible children.
@@ -146,6 +153,9 @@ impl core::fmt::Display for Error {
             Error::NameTooLong => f.write_str("name too long"),
             Error::LimitExceeded(limit) => write!(f, "{limit} exceeded"),
             Error::TooManyHandles => f.write_str("too many handles"),
+            Error::Busy(limit) => write!(f, "{limit} reached"),
+            Error::TransactionEnded(state) => write!(f, "the transaction is over: {state:?}"),
+            Error::OtherHive => f.write_str("the transaction is bound to another hive"),
             Error::ConditionFailed => f.write_str("condition failed"),
             Error::NotEmpty => f.write_str("key has subkeys"),
             Error::AlreadyExists => f.write_str("already exists"),

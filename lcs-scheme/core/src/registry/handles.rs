@@ -8,10 +8,14 @@ use lcs_abi::Guid;
 use lcs_abi::security::Access;
 use slab::Slab;
 
+use super::State;
 use super::error::{Error, NotFound};
 use super::hives::SlotId;
+use super::reading::Site;
+use super::settings::Setting;
+use super::transaction::TransactionId;
 use crate::model::name::KeyName;
-use crate::security::Token;
+use crate::security::{Sid, Token};
 
 /// A handle's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +32,27 @@ pub(super) enum Handle {
     Root(Rc<Token>),
     /// A key.
     Key(Rc<KeyHandle>),
+    /// A transaction of whoever has this token.
+    Transaction(TransactionId, Rc<Token>),
+}
+
+impl Handle {
+    /// Whom it acts for.
+    fn token(&self) -> &Token {
+        match self {
+            Handle::Root(token) | Handle::Transaction(_, token) => token,
+            Handle::Key(handle) => &handle.token,
+        }
+    }
+
+    /// The transaction that it is, or that it is in.
+    pub(super) fn transaction(&self) -> Option<TransactionId> {
+        match self {
+            Handle::Root(_) => None,
+            Handle::Key(handle) => handle.site.transaction,
+            Handle::Transaction(id, _) => Some(*id),
+        }
+    }
 }
 
 /// An open key. Holding one proves that its token was granted `access` when it was opened.
@@ -35,7 +60,7 @@ pub(super) enum Handle {
 pub(super) struct KeyHandle {
     /// Whom it acts for.
     pub(super) token: Rc<Token>,
-    pub(super) slot: SlotId,
+    pub(super) site: Site,
     pub(super) key: Guid,
     /// The key's parent; its own for a hive's root.
     pub(super) parent: Guid,
@@ -82,15 +107,22 @@ struct OpenKey {
 pub(super) struct Handles {
     handles: Slab<Handle>,
     keys: HashMap<(SlotId, Guid), OpenKey>,
+    /// How many each user has.
+    of_users: HashMap<Sid, usize>,
 }
 
 impl Handles {
-    pub(super) fn insert(&mut self, handle: Handle) -> Result<HandleId, Error> {
-        if self.handles.len() >= MAX_HANDLES {
+    /// Adds a handle; of other users than SYSTEM each can have this many.
+    fn insert(&mut self, handle: Handle, most_of_user: usize) -> Result<HandleId, Error> {
+        let user = handle.token().user();
+        let of_user = self.of_users.get(&user).copied().unwrap_or_default();
+        let too_many = user != Sid::SYSTEM && of_user >= most_of_user;
+        if too_many || self.handles.len() >= MAX_HANDLES {
             return Err(Error::TooManyHandles);
         }
+        self.of_users.insert(user, of_user + 1);
         if let Handle::Key(key) = &handle {
-            self.keys.entry((key.slot, key.key)).or_default().handles += 1;
+            self.keys.entry((key.site.slot, key.key)).or_default().handles += 1;
         }
         Ok(HandleId(self.handles.insert(handle)))
     }
@@ -102,17 +134,25 @@ impl Handles {
     pub(super) fn key(&self, id: HandleId) -> Result<Rc<KeyHandle>, Error> {
         match self.get(id)? {
             Handle::Key(key) => Ok(key),
-            Handle::Root(_) => Err(Error::BadHandle),
+            Handle::Root(_) | Handle::Transaction(..) => Err(Error::BadHandle),
         }
     }
 
-    /// Takes a handle away. Returns the key that it was the last one of, if that is orphaned and so to be
-    /// dropped.
-    pub(super) fn remove(&mut self, id: HandleId) -> Option<(SlotId, Guid)> {
-        let Handle::Key(handle) = self.handles.try_remove(id.0)? else {
-            return None;
-        };
-        let place = (handle.slot, handle.key);
+    fn remove(&mut self, id: HandleId) -> Option<Handle> {
+        let handle = self.handles.try_remove(id.0)?;
+        if let Some(of_user) = self.of_users.get_mut(&handle.token().user()) {
+            *of_user -= 1;
+            if *of_user == 0 {
+                self.of_users.remove(&handle.token().user());
+            }
+        }
+        Some(handle)
+    }
+
+    /// Notes that a handle of a key is gone. Returns the key if it was the last one, and the key is orphaned
+    /// and so to be dropped.
+    fn closed(&mut self, handle: &KeyHandle) -> Option<(SlotId, Guid)> {
+        let place = (handle.site.slot, handle.key);
         let key = self.keys.get_mut(&place)?;
         key.handles -= 1;
         if key.handles > 0 {
@@ -142,5 +182,33 @@ impl Handles {
 
     pub(super) fn count(&self) -> usize {
         self.handles.len()
+    }
+}
+
+impl State {
+    /// Adds a handle.
+    ///
+    /// # Errors
+    /// `TooManyHandles`: its user has as many as MaxHandlesPerUser allows.
+    pub(super) fn insert(&mut self, handle: Handle) -> Result<HandleId, Error> {
+        let transaction = handle.transaction();
+        let id = self.handles.insert(handle, self.settings.size(Setting::MaxHandlesPerUser))?;
+        if let Some(transaction) = transaction {
+            self.transactions.has_handle(transaction);
+        }
+        Ok(id)
+    }
+
+    /// Takes a handle away. Returns the key that it was the last one of, if that is orphaned and so to be
+    /// dropped.
+    pub(super) fn remove(&mut self, id: HandleId) -> Option<(SlotId, Guid)> {
+        let handle = self.handles.remove(id)?;
+        if let Some(transaction) = handle.transaction() {
+            self.transactions.lost_handle(transaction, id);
+        }
+        match handle {
+            Handle::Key(handle) => self.handles.closed(&handle),
+            Handle::Root(_) | Handle::Transaction(..) => None,
+        }
     }
 }

@@ -180,6 +180,12 @@ impl Hives {
         Ok(slots)
     }
 
+    /// Whether one source serves both hives.
+    pub(super) fn same_source(&self, one: SlotId, other: SlotId) -> bool {
+        let source = |slot| self.slots.get(&slot).map(|slot: &Slot| slot.source);
+        one == other || source(one).is_some_and(|one| Some(one) == source(other))
+    }
+
     /// Whether the hive's source gives out sequence numbers itself.
     pub(super) fn assigns_sequences(&self, id: SlotId) -> bool {
         let source = self.slots.get(&id).and_then(|slot| self.sources.get(&slot.source));

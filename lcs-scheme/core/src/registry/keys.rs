@@ -14,7 +14,7 @@ use super::Registry;
 use super::backend::Backend;
 use super::error::Error;
 use super::handles::HandleId;
-use super::hives::SlotId;
+use super::reading::Site;
 use super::structure::by_name;
 use super::values::ValueListing;
 
@@ -71,15 +71,15 @@ impl<T: serde::Serialize> Page<T> {
 
 /// A walk over the visible children of a key, in the order of their folded names.
 struct ChildListing {
-    slot: SlotId,
+    site: Site,
     key: Guid,
     after: Option<String>,
     more: bool,
 }
 
 impl ChildListing {
-    fn new(slot: SlotId, key: Guid, after: Option<String>) -> ChildListing {
-        ChildListing { slot, key, after, more: true }
+    fn new(site: Site, key: Guid, after: Option<String>) -> ChildListing {
+        ChildListing { site, key, after, more: true }
     }
 }
 
@@ -101,13 +101,13 @@ impl<B: Backend> Registry<B> {
         budget: usize,
     ) -> Result<EnumSubkeysAnswer, Error> {
         let handle = self.key_with(id, Access::ENUMERATE_SUB_KEYS)?;
-        let slot = handle.slot;
-        let generation = self.generation(slot);
-        let mut listing = ChildListing::new(slot, handle.key, request.cursor);
+        let site = handle.site;
+        let generation = self.generation(site.slot);
+        let mut listing = ChildListing::new(site, handle.key, request.cursor);
         let mut page = Page::new(budget);
         'pages: while let Some(children) = self.next_children(&mut listing).await? {
             for some in children.chunks(COUNTED_AT_ONCE) {
-                let subkeys = some.iter().map(|child| self.subkey(slot, child, request.counts));
+                let subkeys = some.iter().map(|child| self.subkey(site, child, request.counts));
                 let mut subkeys = stream::iter(subkeys).buffered(COUNTED_AT_ONCE);
                 while let Some(subkey) = subkeys.next().await {
                     let (subkey, folded) = subkey?;
@@ -119,7 +119,7 @@ impl<B: Backend> Registry<B> {
         }
         if page.is_empty() {
             // A key that is gone has no children; say that it is gone.
-            self.read_key(slot, handle.key).await?;
+            self.read_key(site, handle.key).await?;
         }
         let (subkeys, next) = page.finish();
         Ok(EnumSubkeysAnswer { subkeys, next, generation })
@@ -127,11 +127,11 @@ impl<B: Backend> Registry<B> {
 
     async fn subkey<'r>(
         &self,
-        slot: SlotId,
+        site: Site,
         child: &'r KeyRecord,
         counts: bool,
     ) -> Result<(Subkey, &'r str), Error> {
-        let counts = if counts { Some(self.summary(slot, child.key).await?.counts) } else { None };
+        let counts = if counts { Some(self.summary(site, child.key).await?.counts) } else { None };
         let subkey = Subkey {
             name: child.name.display.clone(),
             last_write: child.last_write,
@@ -151,20 +151,20 @@ impl<B: Backend> Registry<B> {
             return Ok(None);
         }
         let after = listing.after.take();
-        let mut found = self.children(listing.slot, listing.key, after.as_deref()).await?;
-        listing.more = found.more;
-        listing.after = found.entries.last().map(|entry| entry.name.folded.clone());
+        let mut found = self.children(listing.site, listing.key, after.as_deref()).await?;
+        listing.more = found.next.is_some();
+        listing.after = found.next.take();
         let mut visible = Vec::new();
         for same_name in by_name(&found.entries) {
-            let key = self.resolve_name(listing.slot, same_name)?;
+            let key = self.resolve_name(listing.site.slot, same_name)?;
             visible.extend(key.and_then(|key| found.keys.remove(&key)));
         }
         Ok(Some(visible))
     }
 
-    async fn summary(&self, slot: SlotId, key: Guid) -> Result<Summary, Error> {
+    async fn summary(&self, site: Site, key: Guid) -> Result<Summary, Error> {
         let mut summary = Summary::default();
-        let mut children = ChildListing::new(slot, key, None);
+        let mut children = ChildListing::new(site, key, None);
         while let Some(page) = self.next_children(&mut children).await? {
             for child in page {
                 summary.counts.subkeys += 1;
@@ -172,7 +172,7 @@ impl<B: Backend> Registry<B> {
                 summary.max_subkey_name = summary.max_subkey_name.max(length);
             }
         }
-        let mut values = ValueListing::new(slot, key, None);
+        let mut values = ValueListing::new(site, key, None);
         while let Some(value) = self.next_value(&mut values).await? {
             summary.counts.values += 1;
             let length = value.name.display.len() as u64;
@@ -184,14 +184,14 @@ impl<B: Backend> Registry<B> {
 
     /// What is known of the handle's key; without READ_CONTROL only what the handle itself knows.
     pub async fn key_info(&self, id: HandleId) -> Result<KeyInfoAnswer, Error> {
-        let handle = self.with(|state| state.handles.key(id))?;
+        let handle = self.key(id)?;
         let (created, access) = (handle.created, handle.access.bits());
         if handle.require(Access::READ_CONTROL).is_err() {
             return Ok(KeyInfoAnswer { created, access, details: None });
         }
-        let generation = self.generation(handle.slot);
-        let record = self.read_key(handle.slot, handle.key).await?;
-        let summary = self.summary(handle.slot, handle.key).await?;
+        let generation = self.generation(handle.site.slot);
+        let record = self.read_key(handle.site, handle.key).await?;
+        let summary = self.summary(handle.site, handle.key).await?;
         let details = KeyDetails {
             name: record.name.display,
             path: handle.path.clone(),
@@ -212,9 +212,9 @@ impl<B: Backend> Registry<B> {
     /// Waits until all that was acknowledged in the key's hive is durable.
     pub async fn flush(&self, id: HandleId) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
-        match self.ask(handle.slot, Request::Flush).await? {
+        match self.ask(handle.site.slot, Request::Flush).await? {
             Answer::Done => Ok(()),
-            _ => Err(self.malformed(handle.slot, "answer of another kind")),
+            _ => Err(self.malformed(handle.site.slot, "answer of another kind")),
         }
     }
 }

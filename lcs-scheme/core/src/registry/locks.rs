@@ -1,8 +1,10 @@
 //! Locks on the structure of the key tree.
 //!
 //! A creation under a key excludes the deletion of that key and a change of its security descriptor; two
-//! changes of one name exclude each other. Locks are taken from the root down (the parent, the name under it, the key that the name leads
-//! to), so nobody ever waits for somebody who waits for him.
+//! changes of one name exclude each other, and all of them the commit of a transaction that changes which
+//! keys there are. What is written in a transaction has locks of its own. Locks are taken in the order of
+//! [`Place`], the transaction's before the hive's, and from the root down (the parent, the name under it, the
+//! key that the name leads to), so nobody ever waits for somebody who waits for him.
 
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
@@ -12,18 +14,21 @@ use hashbrown::HashMap;
 use lcs_abi::Guid;
 use spin::Mutex;
 
-use super::hives::SlotId;
+use super::reading::Site;
 
 /// What can be locked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Place {
+    /// A hive, or what a transaction makes of it: shared by those who change which keys there are, or write in
+    /// the transaction, step by step; exclusive for the commit of the transaction.
+    Site(Site),
     /// A key as the parent of others: shared by those who create under it, exclusive for whoever deletes it or
     /// writes its security descriptor.
-    Key(SlotId, Guid),
+    Key(Site, Guid),
     /// A folded name under a parent: what its entries say.
-    Name(SlotId, Guid, String),
+    Name(Site, Guid, String),
     /// A folded value name of a key: which layers have an entry.
-    Value(SlotId, Guid, String),
+    Value(Site, Guid, String),
 }
 
 /// The locks that are held or waited for.
@@ -43,27 +48,41 @@ enum Held {
 }
 
 impl Locks {
+    /// One more changes it step by step.
+    pub(super) async fn steps(&self, site: Site) -> Guard<'_> {
+        self.shared(Place::Site(site)).await
+    }
+
+    /// Nobody changes it step by step.
+    pub(super) async fn no_steps(&self, site: Site) -> Guard<'_> {
+        self.exclusive(Place::Site(site)).await
+    }
+
     /// The key stays.
-    pub(super) async fn key_stays(&self, slot: SlotId, key: Guid) -> Guard<'_> {
-        let mut guard = self.waiting(Place::Key(slot, key));
-        let lock = self.lock(&guard.place);
-        guard.held = Some(Held::Shared { _guard: lock.read_arc().await });
-        guard
+    pub(super) async fn key_stays(&self, site: Site, key: Guid) -> Guard<'_> {
+        self.shared(Place::Key(site, key)).await
     }
 
     /// Nothing is created under the key.
-    pub(super) async fn key_goes(&self, slot: SlotId, key: Guid) -> Guard<'_> {
-        self.exclusive(Place::Key(slot, key)).await
+    pub(super) async fn key_goes(&self, site: Site, key: Guid) -> Guard<'_> {
+        self.exclusive(Place::Key(site, key)).await
     }
 
     /// Nobody else changes what the name says.
-    pub(super) async fn name(&self, slot: SlotId, parent: Guid, folded: &str) -> Guard<'_> {
-        self.exclusive(Place::Name(slot, parent, folded.into())).await
+    pub(super) async fn name(&self, site: Site, parent: Guid, folded: &str) -> Guard<'_> {
+        self.exclusive(Place::Name(site, parent, folded.into())).await
     }
 
     /// Nobody else adds a layer's entry to the value.
-    pub(super) async fn value(&self, slot: SlotId, key: Guid, folded: &str) -> Guard<'_> {
-        self.exclusive(Place::Value(slot, key, folded.into())).await
+    pub(super) async fn value(&self, site: Site, key: Guid, folded: &str) -> Guard<'_> {
+        self.exclusive(Place::Value(site, key, folded.into())).await
+    }
+
+    async fn shared(&self, place: Place) -> Guard<'_> {
+        let mut guard = self.waiting(place);
+        let lock = self.lock(&guard.place);
+        guard.held = Some(Held::Shared { _guard: lock.read_arc().await });
+        guard
     }
 
     async fn exclusive(&self, place: Place) -> Guard<'_> {

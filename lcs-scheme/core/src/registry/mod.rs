@@ -16,6 +16,7 @@ mod security;
 mod settings;
 mod status;
 mod structure;
+mod transaction;
 mod values;
 
 use alloc::rc::Rc;
@@ -38,10 +39,11 @@ pub use settings::{Setting, Settings};
 
 use crate::model::layer::{Layer, LayerTable};
 use crate::model::name::{KeyName, ValueName};
-use crate::model::resolve::Rules;
+use crate::model::resolve::{PENDING, Rules};
 use handles::Handles;
 use hives::{Hives, SlotId};
 use locks::Locks;
+use transaction::Transactions;
 
 /// The registry.
 pub struct Registry<B> {
@@ -60,8 +62,18 @@ struct State {
     next_sequence: u64,
     hives: Hives,
     handles: Handles,
+    transactions: Transactions,
     /// `Machine\System\Registry`, once it was found.
     settings_key: Option<Guid>,
+}
+
+/// A step on its way to a source.
+struct SentStep<A> {
+    /// The first of the sequence numbers that it reserved.
+    first_sequence: u64,
+    /// How many mutations it has.
+    count: usize,
+    answer: A,
 }
 
 impl State {
@@ -73,7 +85,8 @@ impl State {
     fn reserve(&mut self, count: usize) -> Result<u64, Error> {
         let first = self.next_sequence;
         let count = u64::try_from(count.max(1)).map_err(|_| Error::SequencesExhausted)?;
-        self.next_sequence = first.checked_add(count).ok_or(Error::SequencesExhausted)?;
+        let next = first.checked_add(count).filter(|next| *next <= PENDING);
+        self.next_sequence = next.ok_or(Error::SequencesExhausted)?;
         Ok(first)
     }
 }
@@ -89,6 +102,7 @@ impl<B: Backend> Registry<B> {
             next_sequence: 1,
             hives: Hives::default(),
             handles: Handles::default(),
+            transactions: Transactions::default(),
             settings_key: None,
         };
         Some(Registry {
@@ -144,12 +158,17 @@ impl<B: Backend> Registry<B> {
             self.machine_arrived().await;
         }
         self.with(|state| state.hives.made_ready(&slots));
+        self.settle_all(&slots).await;
         Ok(())
     }
 
     /// A source is gone, or what it sent could not be understood.
     pub fn disconnected(&self, connection: ConnectionId) {
-        let served = self.with(|state| state.hives.disconnected(connection));
+        let served = self.with(|state| {
+            let served = state.hives.disconnected(connection);
+            served.iter().for_each(|slot| state.transactions.source_down(*slot));
+            served
+        });
         for slot in served {
             self.backend.audit(AuditEvent::SourceDown { hive: self.hive_name(slot) });
         }
@@ -157,7 +176,12 @@ impl<B: Backend> Registry<B> {
 
     /// A source gives up its hives.
     pub fn unregister(&self, connection: ConnectionId) {
-        for slot in self.with(|state| state.hives.unregister(connection)) {
+        let given_up = self.with(|state| {
+            let slots = state.hives.slots_of(connection);
+            slots.iter().for_each(|slot| state.transactions.source_down(*slot));
+            state.hives.unregister(connection)
+        });
+        for slot in given_up {
             self.backend.audit(AuditEvent::SourceDown { hive: slot.name.display().into() });
         }
     }
@@ -207,31 +231,46 @@ impl<B: Backend> Registry<B> {
         mutations: Vec<Mutation>,
     ) -> impl Future<Output = Result<u64, Error>> + use<'_, B> {
         let count = mutations.len();
-        let sent = self.address(slot).and_then(|(address, _root)| {
-            let first = self.with(|state| state.reserve(count))?;
-            let changes = Changes::Mutations(mutations);
-            let step = Request::Apply { conditions, changes, first_sequence: first };
-            Ok((first, self.backend.request(address, step)))
-        });
-        async move {
-            let (reserved, answer) = sent?;
-            let Answer::Applied { first_sequence } = answer.await? else {
-                return Err(self.malformed(slot, "answer of another kind"));
-            };
-            let assigns = self.with(|state| state.hives.assigns_sequences(slot));
-            if first_sequence.is_some() != assigns {
-                return Err(self.malformed(slot, "sequence numbers of the wrong giver"));
-            }
-            let first = first_sequence.unwrap_or(reserved);
-            self.with(|state| {
-                let next = first.saturating_add(count as u64);
-                state.next_sequence = state.next_sequence.max(next);
-                if let Some(slot) = state.hives.get_mut(slot) {
-                    slot.generation += 1;
-                }
-            });
-            Ok(first)
+        let sent = self.send(slot, conditions, Changes::Mutations(mutations), count);
+        async move { self.applied(slot, sent?).await }
+    }
+
+    /// Sends a step. It takes its sequence numbers and its place in the queue now.
+    fn send(
+        &self,
+        slot: SlotId,
+        conditions: Vec<Condition>,
+        changes: Changes,
+        count: usize,
+    ) -> Result<SentStep<impl Future<Output = Result<Answer, Fault>> + use<'_, B>>, Error> {
+        let (address, _root) = self.address(slot)?;
+        let first_sequence = self.with(|state| state.reserve(count))?;
+        let step = Request::Apply { conditions, changes, first_sequence };
+        Ok(SentStep { first_sequence, count, answer: self.backend.request(address, step) })
+    }
+
+    /// Waits until a step is carried out; gives its first sequence number.
+    async fn applied(
+        &self,
+        slot: SlotId,
+        sent: SentStep<impl Future<Output = Result<Answer, Fault>>>,
+    ) -> Result<u64, Error> {
+        let Answer::Applied { first_sequence } = sent.answer.await? else {
+            return Err(self.malformed(slot, "answer of another kind"));
+        };
+        let assigns = self.with(|state| state.hives.assigns_sequences(slot));
+        let first = first_sequence.unwrap_or(sent.first_sequence);
+        if first_sequence.is_some() != assigns || first >= PENDING {
+            return Err(self.malformed(slot, "sequence numbers of the wrong giver"));
         }
+        self.with(|state| {
+            let next = first.saturating_add(sent.count as u64);
+            state.next_sequence = state.next_sequence.max(next);
+            if let Some(slot) = state.hives.get_mut(slot) {
+                slot.generation += 1;
+            }
+        });
+        Ok(first)
     }
 
     /// Records that a source said what cannot be.

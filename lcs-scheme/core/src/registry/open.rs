@@ -14,7 +14,7 @@ use super::backend::Backend;
 use super::error::{Error, NotFound};
 use super::handles::{Handle, HandleId, KeyHandle};
 use super::hives::SlotId;
-use super::reading::Entries;
+use super::reading::{Entries, Site};
 use super::security::{Asking, Caller};
 use super::settings::Setting;
 use super::structure::{Child, Maker, NewKey};
@@ -25,7 +25,7 @@ use crate::security::Token;
 /// A key on the way along a path.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    pub(super) slot: SlotId,
+    pub(super) site: Site,
     pub(super) key: Guid,
     /// The path so far, as the keys' creators spelled it.
     pub(super) path: String,
@@ -44,7 +44,16 @@ struct Reached {
 impl<B: Backend> Registry<B> {
     /// A handle to the registry as a whole, for the caller with this token.
     pub fn open_root(&self, token: Rc<Token>) -> Result<HandleId, Error> {
-        self.with(|state| state.handles.insert(Handle::Root(token)))
+        self.with(|state| state.insert(Handle::Root(token)))
+    }
+
+    /// The key handle with this number. It is used: a transaction that it is in goes on.
+    ///
+    /// # Errors
+    /// `BadHandle`: it is not a key's. `TransactionEnded`: the transaction that it is in is over.
+    pub(super) fn key(&self, id: HandleId) -> Result<Rc<KeyHandle>, Error> {
+        let handle = self.with(|state| state.handles.key(id))?;
+        self.used(handle.site.transaction).map(|()| handle)
     }
 
     /// A handle derived from another, or from the registry as a whole, for this caller.
@@ -61,6 +70,7 @@ impl<B: Backend> Registry<B> {
             Some(base) => self.with(|state| state.handles.get(base))?,
             None => Handle::Root(Rc::clone(&caller.token)),
         };
+        self.used(base.transaction())?;
         match derive {
             Derive::OpenKey { path, access, flags } => {
                 if flags & !OPEN_LINK != 0 {
@@ -81,13 +91,17 @@ impl<B: Backend> Registry<B> {
                 self.admit(reached, asking).await
             }
             Derive::Restrict { access, layers } => self.restrict(&base, access, layers.as_deref()),
+            Derive::BeginTransaction => match base {
+                Handle::Root(_) => self.begin(caller),
+                _ => Err(Error::BadHandle),
+            },
             _ => Err(Error::NotSupported),
         }
     }
 
     /// Closes a handle. The key of the last one of an orphan is dropped.
     pub async fn close(&self, handle: HandleId) {
-        if let Some((slot, key)) = self.with(|state| state.handles.remove(handle)) {
+        if let Some((slot, key)) = self.with(|state| state.remove(handle)) {
             self.drop_orphans(slot, [key].into()).await;
         }
     }
@@ -98,14 +112,14 @@ impl<B: Backend> Registry<B> {
         let access = match made {
             Some(access) => access,
             None => {
-                let sd = self.descriptor(place.slot, &record)?;
+                let sd = self.descriptor(place.site.slot, &record)?;
                 self.grant(&sd, &place.path, &asking.caller, &asking.desired).await?
             }
         };
         let name = KeyName::new(&record.name.display, usize::MAX)?;
         let handle = KeyHandle {
             token: Rc::clone(asking.token()),
-            slot: place.slot,
+            site: place.site,
             key: record.key,
             parent: record.parent,
             name,
@@ -116,7 +130,7 @@ impl<B: Backend> Registry<B> {
             restricted: asking.bounds.is_some(),
             layers: asking.layers().cloned(),
         };
-        self.with(|state| state.handles.insert(Handle::Key(Rc::new(handle))))
+        self.with(|state| state.insert(Handle::Key(Rc::new(handle))))
     }
 
     async fn open(
@@ -146,7 +160,7 @@ impl<B: Backend> Registry<B> {
         let Some((name, parents)) = path.components().split_last() else {
             // A hive's root, which is there; a key cannot be created over itself.
             return match base {
-                Handle::Root(_) => self.follow(start, &[]).await,
+                Handle::Root(_) | Handle::Transaction(..) => self.follow(start, &[]).await,
                 Handle::Key(_) => Err(Error::Invalid("empty path")),
             };
         };
@@ -175,11 +189,15 @@ impl<B: Backend> Registry<B> {
         let path = KeyPath::parse(path, max_component, max_length)?;
         match base {
             Handle::Key(handle) => {
-                self.with(|state| state.handles.require_named(handle.slot, handle.key))?;
-                let (slot, key, depth) = (handle.slot, handle.key, handle.depth);
-                Ok((Place { slot, key, path: handle.path.clone(), depth }, path))
+                self.require_named(handle.site, handle.key)?;
+                let (site, key, depth) = (handle.site, handle.key, handle.depth);
+                Ok((Place { site, key, path: handle.path.clone(), depth }, path))
             }
-            Handle::Root(_) => self.start_at_root(token, path).await,
+            Handle::Root(_) | Handle::Transaction(..) => {
+                let (mut place, path) = self.start_at_root(token, path).await?;
+                place.site.transaction = base.transaction();
+                Ok((place, path))
+            }
         }
     }
 
@@ -206,7 +224,7 @@ impl<B: Backend> Registry<B> {
             let slot = slot.ok_or(Error::NotFound(NotFound::Hive))?;
             let (_, root) = state.hives.address(slot).ok_or(Error::SourceDown)?;
             let name = state.hives.get(slot).map(|slot| slot.name.display().into());
-            Ok(Place { slot, key: root, path: name.unwrap_or_default(), depth: 1 })
+            Ok(Place { site: slot.into(), key: root, path: name.unwrap_or_default(), depth: 1 })
         })
     }
 
@@ -223,7 +241,7 @@ impl<B: Backend> Registry<B> {
         }
         let record = match record {
             Some(record) => record,
-            None => self.read_key(place.slot, place.key).await?,
+            None => self.read_key(place.site, place.key).await?,
         };
         Ok(Reached { place, record, made: None })
     }
@@ -234,8 +252,8 @@ impl<B: Backend> Registry<B> {
         parent: &Place,
         name: &KeyName,
     ) -> Result<Option<KeyRecord>, Error> {
-        let mut found = self.lookup(parent.slot, parent.key, name).await?;
-        self.visible_child(parent.slot, &mut found)
+        let mut found = self.lookup(parent.site, parent.key, name).await?;
+        self.visible_child(parent.site.slot, &mut found)
     }
 
     /// The key that these entries of one name lead to.
@@ -258,7 +276,7 @@ impl Place {
     /// The place of a child.
     pub(super) fn child(&self, record: &KeyRecord) -> Place {
         Place {
-            slot: self.slot,
+            site: self.site,
             key: record.key,
             path: join(&self.path, &record.name.display),
             depth: self.depth + 1,

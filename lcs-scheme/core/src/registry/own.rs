@@ -14,7 +14,9 @@ use super::backend::{AuditEvent, Backend};
 use super::error::Error;
 use super::hives::SlotId;
 use super::open::Place;
+use super::reading::Site;
 use super::structure::{Maker, NewKey};
+use super::transaction::WriteSet;
 use super::values::ValueListing;
 use crate::model::name::KeyName;
 use crate::security::{SecurityDescriptor, Sid, Token, private_to};
@@ -79,18 +81,31 @@ impl<B: Backend> Registry<B> {
     }
 
     /// Keys came or went at this depth of a hive (a hive's root has depth 1).
-    pub(super) async fn structure_changed(&self, slot: SlotId, depth: usize) {
-        if depth <= REGISTRY.len() + 1 && self.machine() == Some(slot) {
+    pub(super) async fn structure_changed(&self, site: Site, depth: usize) {
+        if depth <= REGISTRY.len() + 1 && self.is_machine_for_all(site) {
             self.read_settings().await;
         }
     }
 
     /// Values of a key changed.
-    pub(super) async fn values_changed(&self, slot: SlotId, key: Guid) {
+    pub(super) async fn values_changed(&self, site: Site, key: Guid) {
         let own = self.with(|state| state.settings_key == Some(key));
-        if own && self.machine() == Some(slot) {
+        if own && self.is_machine_for_all(site) {
             self.read_settings().await;
         }
+    }
+
+    /// A transaction was committed.
+    pub(super) async fn transaction_committed(&self, slot: SlotId, writes: &WriteSet) {
+        let own = self.with(|state| state.settings_key.is_some_and(|key| writes.touches(key)));
+        if (own || writes.is_structural()) && self.is_machine_for_all(slot.into()) {
+            self.read_settings().await;
+        }
+    }
+
+    /// Whether what changed is `Machine`, and has changed for everybody.
+    fn is_machine_for_all(&self, site: Site) -> bool {
+        site.transaction.is_none() && self.machine() == Some(site.slot)
     }
 
     /// Reads LCS's configuration and brings it into force. If it cannot be read all stays as it is.
@@ -135,7 +150,7 @@ impl<B: Backend> Registry<B> {
                 None => return Ok((None, values)),
             }
         }
-        let mut listing = ValueListing::new(place.slot, place.key, None);
+        let mut listing = ValueListing::new(place.site, place.key, None);
         while let Some(value) = self.next_value(&mut listing).await? {
             if let Some(value_type) = ValueType::from_code(value.value_type) {
                 values.insert(value.name.folded, (value_type, value.data));

@@ -1,5 +1,7 @@
-//! Asking sources for entries, and believing only what can be.
+//! Asking sources for entries, and believing only what can be; what a transaction has written is laid over
+//! it.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
@@ -12,7 +14,9 @@ use super::Registry;
 use super::backend::Backend;
 use super::error::Error;
 use super::hives::SlotId;
+use super::transaction::TransactionId;
 use crate::model::name::{KeyName, ValueName};
+use crate::model::resolve::PENDING;
 use crate::model::value::Content;
 
 /// How much of a listing to ask for at once, in bytes.
@@ -21,64 +25,85 @@ pub(super) const PAGE_BYTES: u32 = 256 << 10;
 /// The largest data of a value that any setting allows, in bytes.
 const MAX_VALUE_SIZE: usize = 64 << 20;
 
+/// Where something is looked for: a hive, seen by everybody alike or with what a transaction has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Site {
+    pub(super) slot: SlotId,
+    pub(super) transaction: Option<TransactionId>,
+}
+
+impl From<SlotId> for Site {
+    /// The hive as everybody sees it.
+    fn from(slot: SlotId) -> Site {
+        Site { slot, transaction: None }
+    }
+}
+
 /// Path entries in the order of folded name and folded layer, with the records of the keys they name.
+#[derive(Default)]
 pub(super) struct Entries {
     pub(super) entries: Vec<PathEntry>,
     /// The record of every key that one of the entries names.
     pub(super) keys: HashMap<Guid, KeyRecord>,
-    pub(super) more: bool,
+    /// The folded name after which there is more.
+    pub(super) next: Option<String>,
 }
 
 /// Value entries in the order of folded name and folded layer, with all blankets of the key.
+#[derive(Default)]
 pub(super) struct Values {
     pub(super) entries: Vec<ValueEntry>,
     pub(super) blankets: Vec<BlanketEntry>,
-    pub(super) more: bool,
+    /// Where there is more.
+    pub(super) next: Option<ValuePosition>,
 }
 
 impl<B: Backend> Registry<B> {
     /// The entries of one name under a parent.
     pub(super) async fn lookup(
         &self,
-        slot: SlotId,
+        site: Site,
         parent: Guid,
         name: &KeyName,
     ) -> Result<Entries, Error> {
-        let request = Request::Lookup { parent, name: name.folded().into() };
-        let found = self.entries(slot, parent, request).await?;
-        if found.more || found.entries.iter().any(|entry| entry.name.folded != name.folded()) {
-            return Err(self.malformed(slot, "entries of another name"));
+        let mut found = Entries::default();
+        if !self.is_made_in(site, parent) {
+            let request = Request::Lookup { parent, name: name.folded().into() };
+            found = self.entries(site, parent, request).await?;
+            let other = found.entries.iter().any(|entry| entry.name.folded != name.folded());
+            if found.next.is_some() || other {
+                return Err(self.malformed(site.slot, "entries of another name"));
+            }
         }
+        self.with_writes(site, |writes| writes.lay_over_name(parent, name.folded(), &mut found));
         Ok(found)
     }
 
     /// A page of the entries under a parent.
     pub(super) async fn children(
         &self,
-        slot: SlotId,
+        site: Site,
         parent: Guid,
         after: Option<&str>,
     ) -> Result<Entries, Error> {
-        let request =
-            Request::EnumChildren { parent, after: after.map(Into::into), bytes: PAGE_BYTES };
-        let found = self.entries(slot, parent, request).await?;
-        let first = found.entries.first().map(|entry| entry.name.folded.as_str());
-        if found.more && first.is_none()
-            || after.is_some() && first.is_some_and(|n| Some(n) <= after)
-        {
-            return Err(self.malformed(slot, "a page that does not go on"));
+        let mut found = Entries::default();
+        if !self.is_made_in(site, parent) {
+            let bytes = PAGE_BYTES;
+            let request = Request::EnumChildren { parent, after: after.map(Into::into), bytes };
+            found = self.entries(site, parent, request).await?;
+            let first = found.entries.first().map(|entry| entry.name.folded.as_str());
+            if after.is_some() && first.is_some_and(|first| Some(first) <= after) {
+                return Err(self.malformed(site.slot, "a page that does not go on"));
+            }
         }
+        self.with_writes(site, |writes| writes.lay_over_children(parent, after, &mut found));
         Ok(found)
     }
 
-    async fn entries(
-        &self,
-        slot: SlotId,
-        parent: Guid,
-        request: Request,
-    ) -> Result<Entries, Error> {
-        let Answer::Entries { entries, keys, more } = self.ask(slot, request).await? else {
-            return Err(self.malformed(slot, "answer of another kind"));
+    /// Entries as the source has them.
+    async fn entries(&self, site: Site, parent: Guid, request: Request) -> Result<Entries, Error> {
+        let Answer::Entries { entries, keys, more } = self.ask(site.slot, request).await? else {
+            return Err(self.malformed(site.slot, "answer of another kind"));
         };
         let keys: HashMap<Guid, KeyRecord> =
             keys.into_iter().map(|record| (record.key, record)).collect();
@@ -94,6 +119,7 @@ impl<B: Backend> Registry<B> {
             };
             entry.parent == parent
                 && record_possible
+                && entry.sequence < PENDING
                 && KeyName::from_source(&entry.name).is_some()
                 && KeyName::from_source(&entry.layer).is_some()
         };
@@ -103,99 +129,115 @@ impl<B: Backend> Registry<B> {
                 && KeyName::from_source(&record.name).is_some()
         };
         if !sorted || !entries.iter().all(entry_possible) || !keys.values().all(record_possible) {
-            return Err(self.malformed(slot, "impossible path entries"));
+            return Err(self.malformed(site.slot, "impossible path entries"));
         }
-        Ok(Entries { entries, keys, more })
+        let next = if more { entries.last().map(|entry| entry.name.folded.clone()) } else { None };
+        if more && next.is_none() {
+            return Err(self.malformed(site.slot, "a page that does not go on"));
+        }
+        Ok(Entries { entries, keys, next })
     }
 
     /// A key's record.
-    pub(super) async fn read_key(&self, slot: SlotId, key: Guid) -> Result<KeyRecord, Error> {
-        let Answer::Key(record) = self.ask(slot, Request::ReadKey { key }).await? else {
-            return Err(self.malformed(slot, "answer of another kind"));
+    pub(super) async fn read_key(&self, site: Site, key: Guid) -> Result<KeyRecord, Error> {
+        let made = self.with_writes(site, |writes| writes.made(key)).flatten();
+        if let Some(record) = made {
+            return Ok(record);
+        }
+        let Answer::Key(mut record) = self.ask(site.slot, Request::ReadKey { key }).await? else {
+            return Err(self.malformed(site.slot, "answer of another kind"));
         };
         // A hive is found by its claim; its root's own name serves nobody.
         let is_root = record.parent == record.key;
         if record.key != key || !is_root && KeyName::from_source(&record.name).is_none() {
-            return Err(self.malformed(slot, "impossible key record"));
+            return Err(self.malformed(site.slot, "impossible key record"));
         }
+        self.with_writes(site, |writes| writes.lay_over_key(&mut record));
         Ok(record)
     }
 
     /// All entries of one value name.
     pub(super) async fn value(
         &self,
-        slot: SlotId,
+        site: Site,
         key: Guid,
         name: &ValueName,
     ) -> Result<Values, Error> {
-        let mut all = Values { entries: Vec::new(), blankets: Vec::new(), more: true };
-        while all.more {
+        let mut all = Values::default();
+        let mut more = !self.is_made_in(site, key);
+        while more {
             let after_layer = all.entries.last().map(|entry| entry.layer.folded.clone());
             let request = Request::QueryValue {
                 key,
                 name: name.folded().into(),
                 after_layer: after_layer.clone(),
             };
-            let page = self.values(slot, key, request).await?;
-            let stuck = page
-                .entries
-                .first()
-                .is_none_or(|entry| Some(&entry.layer.folded) <= after_layer.as_ref());
+            let page = self.values(site, key, request).await?;
+            let first = page.entries.first();
+            let stuck =
+                first.is_some_and(|first| Some(&first.layer.folded) <= after_layer.as_ref());
             let other = page.entries.iter().any(|entry| entry.name.folded != name.folded());
-            if page.more && stuck || other {
-                return Err(self.malformed(slot, "impossible page of values"));
+            if stuck || other {
+                return Err(self.malformed(site.slot, "impossible page of values"));
             }
             all.entries.extend(page.entries);
             all.blankets = page.blankets;
-            all.more = page.more;
+            more = page.next.is_some();
         }
+        self.with_writes(site, |writes| writes.lay_over_value(key, name.folded(), &mut all));
         Ok(all)
     }
 
     /// A page of the value entries of a key. The entries of its last name may go on in the next one.
     pub(super) async fn values_page(
         &self,
-        slot: SlotId,
+        site: Site,
         key: Guid,
         after: Option<ValuePosition>,
     ) -> Result<Values, Error> {
-        let request = Request::QueryValues { key, after: after.clone(), bytes: PAGE_BYTES };
-        let page = self.values(slot, key, request).await?;
-        let goes_on = |entry: &ValueEntry| match &after {
-            None => true,
-            Some(after) if entry.name.folded == after.name => {
-                after.layer.as_ref().is_some_and(|layer| entry.layer.folded > *layer)
+        let mut page = Values::default();
+        if !self.is_made_in(site, key) {
+            let request = Request::QueryValues { key, after: after.clone(), bytes: PAGE_BYTES };
+            page = self.values(site, key, request).await?;
+            let goes_on =
+                |entry: &ValueEntry| after.as_ref().is_none_or(|after| is_after(entry, after));
+            if page.entries.first().is_some_and(|first| !goes_on(first)) {
+                return Err(self.malformed(site.slot, "a page that does not go on"));
             }
-            Some(after) => entry.name.folded > after.name,
-        };
-        let first = page.entries.first();
-        if page.more && first.is_none() || first.is_some_and(|first| !goes_on(first)) {
-            return Err(self.malformed(slot, "a page that does not go on"));
         }
+        self.with_writes(site, |writes| writes.lay_over_values(key, after.as_ref(), &mut page));
         Ok(page)
     }
 
-    async fn values(&self, slot: SlotId, key: Guid, request: Request) -> Result<Values, Error> {
-        let Answer::Values { entries, blankets, more } = self.ask(slot, request).await? else {
-            return Err(self.malformed(slot, "answer of another kind"));
+    /// Values as the source has them.
+    async fn values(&self, site: Site, key: Guid, request: Request) -> Result<Values, Error> {
+        let Answer::Values { entries, blankets, more } = self.ask(site.slot, request).await? else {
+            return Err(self.malformed(site.slot, "answer of another kind"));
         };
         let sorted = entries.is_sorted_by(|a, b| {
             (&a.name.folded, &a.layer.folded) < (&b.name.folded, &b.layer.folded)
         });
         let value_possible = |entry: &ValueEntry| {
             entry.key == key
+                && entry.sequence < PENDING
                 && ValueName::from_source(&entry.name).is_some()
                 && KeyName::from_source(&entry.layer).is_some()
                 && Content::check(entry.value_type, &entry.data, MAX_VALUE_SIZE).is_ok()
         };
         let blanket_possible = |blanket: &BlanketEntry| {
-            blanket.key == key && KeyName::from_source(&blanket.layer).is_some()
+            blanket.key == key
+                && blanket.sequence < PENDING
+                && KeyName::from_source(&blanket.layer).is_some()
         };
         if !sorted || !entries.iter().all(value_possible) || !blankets.iter().all(blanket_possible)
         {
-            return Err(self.malformed(slot, "impossible values"));
+            return Err(self.malformed(site.slot, "impossible values"));
         }
-        Ok(Values { entries, blankets, more })
+        let next = if more { entries.last().map(position) } else { None };
+        if more && next.is_none() {
+            return Err(self.malformed(site.slot, "a page that does not go on"));
+        }
+        Ok(Values { entries, blankets, next })
     }
 
     /// The key that these entries of one name lead to.
@@ -217,5 +259,20 @@ impl<B: Backend> Registry<B> {
     ) -> Result<Option<ValueEntry>, Error> {
         self.with(|state| state.rules().resolve_value(entries, blankets))
             .map_err(|_| self.malformed(slot, "impossible sequence number"))
+    }
+}
+
+/// Where a listing goes on after this entry.
+fn position(entry: &ValueEntry) -> ValuePosition {
+    ValuePosition { name: entry.name.folded.clone(), layer: Some(entry.layer.folded.clone()) }
+}
+
+/// Whether an entry belongs behind this position.
+fn is_after(entry: &ValueEntry, after: &ValuePosition) -> bool {
+    let (name, layer) = (&entry.name.folded, &entry.layer.folded);
+    match &after.layer {
+        _ if *name != after.name => *name > after.name,
+        Some(after) => layer > after,
+        None => false,
     }
 }

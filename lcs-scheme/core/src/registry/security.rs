@@ -169,7 +169,7 @@ impl<B: Backend> Registry<B> {
             layers,
             ..KeyHandle::clone(handle)
         };
-        self.with(|state| state.handles.insert(Handle::Key(Rc::new(restricted))))
+        self.with(|state| state.insert(Handle::Key(Rc::new(restricted))))
     }
 
     /// The folded names of some of the layers that a handle can write into.
@@ -194,8 +194,8 @@ impl<B: Backend> Registry<B> {
     ) -> Result<GetSecurityAnswer, Error> {
         let parts = parts(request.parts)?;
         let handle = self.key_with(id, parts.rights_to_read())?;
-        let record = self.read_key(handle.slot, handle.key).await?;
-        let sd = self.descriptor(handle.slot, &record)?;
+        let record = self.read_key(handle.site, handle.key).await?;
+        let sd = self.descriptor(handle.site.slot, &record)?;
         Ok(GetSecurityAnswer { sd: sd.only(parts).to_bytes() })
     }
 
@@ -221,9 +221,11 @@ impl<B: Backend> Registry<B> {
             return Err(Error::Invalid("no group"));
         }
         // Nobody else merges into it meanwhile, and nobody creates a key under it by what it said before.
-        let _alone = self.locks.key_goes(handle.slot, handle.key).await;
-        let record = self.read_key(handle.slot, handle.key).await?;
-        let old = self.descriptor(handle.slot, &record)?;
+        let (site, slot) = (handle.site, handle.site.slot);
+        let _step = self.locks.steps(site).await;
+        let _alone = self.locks.key_goes(site, handle.key).await;
+        let record = self.read_key(site, handle.key).await?;
+        let old = self.descriptor(slot, &record)?;
         let merged = old.with(parts, &new);
         if merged.owner != old.owner {
             let own = merged.owner.is_some_and(|owner| handle.token.is(&owner));
@@ -231,13 +233,16 @@ impl<B: Backend> Registry<B> {
                 return Err(Error::PrivilegeMissing);
             }
         }
+        if let Some(id) = site.transaction {
+            return self.set_security_in(id, slot, handle.key, parts, &new);
+        }
         let conditions = [Condition::KeyExists { key: handle.key }];
         let change = Mutation::WriteKey {
             key: handle.key,
             sd: Some(merged.to_bytes()),
             last_write: Some(self.backend.now()),
         };
-        self.step(handle.slot, conditions.into(), [change].into()).await?;
+        self.step(slot, conditions.into(), [change].into()).await?;
         Ok(())
     }
 }

@@ -48,11 +48,14 @@ impl<B: Backend> Registry<B> {
                     })
                     .collect();
                 layers.sort_by(|a, b| (a.precedence, &a.name).cmp(&(b.precedence, &b.name)));
+                let (transactions, bound) = state.transactions.counts();
                 StatusDetails {
                     sources: sources.collect(),
                     layers,
                     rejected_settings: state.rejected_settings.clone(),
                     handles: state.handles.count() as u64,
+                    transactions: transactions as u64,
+                    bound_transactions: bound as u64,
                     next_sequence: state.next_sequence,
                 }
             });

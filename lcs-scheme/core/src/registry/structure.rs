@@ -3,6 +3,8 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
+use futures_util::StreamExt;
+use futures_util::stream;
 use hashbrown::HashSet;
 use lcs_abi::Guid;
 use lcs_abi::call;
@@ -16,7 +18,7 @@ use super::handles::{HandleId, KeyHandle};
 use super::hives::SlotId;
 use super::locks::Guard;
 use super::open::Place;
-use super::reading::Entries;
+use super::reading::{Entries, Site};
 use super::security::Asking;
 use super::settings::Setting;
 use crate::model::name::KeyName;
@@ -25,6 +27,9 @@ use crate::security::{SecurityDescriptor, Token, inherited};
 
 /// How often an operation starts anew when a step that timed out earlier took effect under it after all.
 const ATTEMPTS: usize = 3;
+
+/// How many orphaned keys are dropped at once.
+const DROPPED_AT_ONCE: usize = 256;
 
 /// A key to be made.
 pub(super) struct NewKey<'a> {
@@ -67,14 +72,15 @@ struct Admitted<'a> {
     access: Access,
 }
 
-/// A name under a parent, held so that nobody else changes what its entries say, and that the parent stays.
+/// A name under a parent, held so that nobody else changes what its entries say, and that the parent stays:
+/// nobody at all, or, in a transaction, nobody else in it.
 struct HeldName<'a> {
-    slot: SlotId,
+    site: Site,
     parent: Guid,
     name: &'a KeyName,
     /// What the entries say.
     found: Entries,
-    _guards: (Guard<'a>, Guard<'a>),
+    _guards: [Guard<'a>; 3],
 }
 
 impl HeldName<'_> {
@@ -97,7 +103,7 @@ impl<B: Backend> Registry<B> {
                 Err(Error::ConditionFailed) => {}
                 Ok(child) => {
                     if let Child::Made(..) = child {
-                        self.structure_changed(parent.slot, parent.depth + 1).await;
+                        self.structure_changed(parent.site, parent.depth + 1).await;
                     }
                     return Ok(child);
                 }
@@ -108,13 +114,13 @@ impl<B: Backend> Registry<B> {
     }
 
     async fn open_or_create(&self, parent: &Place, new: &NewKey<'_>) -> Result<Child, Error> {
-        let mut held = self.hold(parent.slot, parent.key, new.name, parent.key).await?;
-        if let Some(record) = self.visible_child(parent.slot, &mut held.found)? {
+        let mut held = self.hold(parent.site, parent.key, new.name, parent.key).await?;
+        if let Some(record) = self.visible_child(parent.site.slot, &mut held.found)? {
             return Ok(Child::Found(record));
         }
         // What it says of its security stays so while the lock on the parent is held.
-        let parent_record = self.read_key(parent.slot, parent.key).await?;
-        let parent_sd = self.descriptor(parent.slot, &parent_record)?;
+        let parent_record = self.read_key(parent.site, parent.key).await?;
+        let parent_sd = self.descriptor(parent.site.slot, &parent_record)?;
         let Admitted { layer, sd, access } = self.may_create(parent, &parent_sd, new).await?;
         self.check_place(parent, new.name)?;
         if parent_record.volatile && !new.volatile {
@@ -191,28 +197,31 @@ impl<B: Backend> Registry<B> {
     pub async fn delete_key(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.structural(id)?;
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
-        let slot = handle.slot;
-        let held = self.hold(slot, handle.parent, &handle.name, handle.key).await?;
+        let site = handle.site;
+        let held = self.hold(site, handle.parent, &handle.name, handle.key).await?;
         let Some(Target::Key(victim)) = held.target(&layer) else {
             return Err(Error::NotFound(NotFound::Key));
         };
         if victim != handle.key {
             let record = held.found.keys.get(&victim);
-            let record = record.ok_or_else(|| self.malformed(slot, "impossible path entries"))?;
-            self.require_on(slot, record, &handle.token, Access::DELETE)?;
+            let record =
+                record.ok_or_else(|| self.malformed(site.slot, "impossible path entries"))?;
+            self.require_on(site.slot, record, &handle.token, Access::DELETE)?;
         }
-        let _victim = self.locks.key_goes(slot, victim).await;
-        if self.has_visible_children(slot, victim).await? {
+        let _victim = self.locks.key_goes(site, victim).await;
+        if self.has_visible_children(site, victim).await? {
             return Err(Error::NotEmpty);
         }
         let mut others =
             held.found.entries.iter().filter(|entry| entry.layer.folded != layer.folded);
         let still_named = others.any(|entry| entry.target == Target::Key(victim));
         self.write_entry(&held, layer, None, None).await?;
-        if !still_named {
-            self.orphaned(slot, victim).await;
+        match site.transaction {
+            Some(id) if !still_named => self.deleted_in(id, site.slot, victim)?,
+            None if !still_named => self.orphaned(site.slot, [victim].into()).await,
+            _ => {}
         }
-        self.structure_changed(slot, handle.depth).await;
+        self.structure_changed(site, handle.depth).await;
         Ok(())
     }
 
@@ -221,12 +230,12 @@ impl<B: Backend> Registry<B> {
     pub async fn hide_key(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.structural(id)?;
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
-        let held = self.hold(handle.slot, handle.parent, &handle.name, handle.key).await?;
+        let held = self.hold(handle.site, handle.parent, &handle.name, handle.key).await?;
         if let Some(Target::Key(_)) = held.target(&layer) {
             return Err(Error::AlreadyExists);
         }
         self.write_entry(&held, layer, Some(Target::Hidden), None).await?;
-        self.structure_changed(handle.slot, handle.depth).await;
+        self.structure_changed(handle.site, handle.depth).await;
         Ok(())
     }
 
@@ -235,19 +244,16 @@ impl<B: Backend> Registry<B> {
     /// # Errors
     /// `Invalid` unless the layer's entry is HIDDEN.
     pub async fn unhide(&self, id: HandleId, request: call::Unhide) -> Result<(), Error> {
-        let handle = self.with(|state| {
-            let handle = state.handles.key(id)?;
-            handle.require(Access::CREATE_SUB_KEY)?;
-            state.handles.require_named(handle.slot, handle.key).map(|()| handle)
-        })?;
+        let handle = self.key_with(id, Access::CREATE_SUB_KEY)?;
+        self.require_named(handle.site, handle.key)?;
         let child = self.key_name(&request.child)?;
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
-        let held = self.hold(handle.slot, handle.key, &child, handle.key).await?;
+        let held = self.hold(handle.site, handle.key, &child, handle.key).await?;
         if held.target(&layer) != Some(Target::Hidden) {
             return Err(Error::Invalid("the layer does not hide this name"));
         }
         self.write_entry(&held, layer, None, None).await?;
-        self.structure_changed(handle.slot, handle.depth + 1).await;
+        self.structure_changed(handle.site, handle.depth + 1).await;
         Ok(())
     }
 
@@ -255,16 +261,17 @@ impl<B: Backend> Registry<B> {
     /// deleted while the locks were waited for.
     async fn hold<'a>(
         &'a self,
-        slot: SlotId,
+        site: Site,
         parent: Guid,
         name: &'a KeyName,
         named: Guid,
     ) -> Result<HeldName<'a>, Error> {
-        let parent_stays = self.locks.key_stays(slot, parent).await;
-        let name_stays = self.locks.name(slot, parent, name.folded()).await;
-        self.with(|state| state.handles.require_named(slot, named))?;
-        let found = self.lookup(slot, parent, name).await?;
-        Ok(HeldName { slot, parent, name, found, _guards: (parent_stays, name_stays) })
+        let step = self.locks.steps(site).await;
+        let parent_stays = self.locks.key_stays(site, parent).await;
+        let name_stays = self.locks.name(site, parent, name.folded()).await;
+        self.require_named(site, named)?;
+        let found = self.lookup(site, parent, name).await?;
+        Ok(HeldName { site, parent, name, found, _guards: [step, parent_stays, name_stays] })
     }
 
     /// Makes a layer's entry for a held name say this (`None`: nothing), together with the key that it is
@@ -292,65 +299,62 @@ impl<B: Backend> Registry<B> {
         };
         let mut mutations: Vec<Mutation> = new_key.map(Mutation::CreateKey).into_iter().collect();
         mutations.extend([entry, touch(parent, self.backend.now())]);
-        self.step(held.slot, conditions.into(), mutations).await?;
+        self.change(held.site, conditions.into(), mutations).await?;
         Ok(())
     }
 
     /// A handle whose key's own entries may be changed: it has DELETE, and its key is named and no root.
     fn structural(&self, id: HandleId) -> Result<alloc::rc::Rc<KeyHandle>, Error> {
-        self.with(|state| {
-            let handle = state.handles.key(id)?;
-            handle.require(Access::DELETE)?;
-            if handle.is_hive_root() {
-                return Err(Error::Invalid("a hive's root stays"));
-            }
-            state.handles.require_named(handle.slot, handle.key).map(|()| handle)
-        })
+        let handle = self.key_with(id, Access::DELETE)?;
+        if handle.is_hive_root() {
+            return Err(Error::Invalid("a hive's root stays"));
+        }
+        self.require_named(handle.site, handle.key).map(|()| handle)
     }
 
-    async fn has_visible_children(&self, slot: SlotId, key: Guid) -> Result<bool, Error> {
-        let mut page = self.children(slot, key, None).await?;
+    pub(super) async fn has_visible_children(&self, site: Site, key: Guid) -> Result<bool, Error> {
+        let mut page = self.children(site, key, None).await?;
         loop {
             for same_name in by_name(&page.entries) {
-                if self.resolve_name(slot, same_name)?.is_some() {
+                if self.resolve_name(site.slot, same_name)?.is_some() {
                     return Ok(true);
                 }
             }
-            match page.entries.last() {
-                Some(last) if page.more => {
-                    page = self.children(slot, key, Some(&last.name.folded)).await?;
-                }
-                _ => return Ok(false),
-            }
+            let Some(after) = page.next else { return Ok(false) };
+            page = self.children(site, key, Some(&after)).await?;
         }
     }
 
-    /// No entry names the key any more: it goes now, or with its last handle.
-    async fn orphaned(&self, slot: SlotId, key: Guid) {
-        if self.with(|state| state.handles.orphan(slot, key)) {
-            self.drop_orphans(slot, [key].into()).await;
-        }
+    /// No entry names these keys any more: they go now, or each with its last handle.
+    pub(super) async fn orphaned(&self, slot: SlotId, mut keys: Vec<Guid>) {
+        self.with(|state| keys.retain(|key| state.handles.orphan(slot, *key)));
+        self.drop_orphans(slot, keys).await;
     }
 
     /// Drops keys that no entry names and nobody has open, and those that thereby become such. Where the
     /// source fails nothing is lost: it purges orphans itself before it registers again.
     pub(super) async fn drop_orphans(&self, slot: SlotId, mut orphans: Vec<Guid>) {
         let mut dropped = HashSet::new();
-        while let Some(key) = orphans.pop() {
-            if !dropped.insert(key) {
-                continue;
-            }
-            match self.ask(slot, Request::DropKey { key }).await {
-                Ok(Answer::Orphans(keys)) => orphans.extend(self.with(|state| {
-                    let unopened = |key: &Guid| state.handles.orphan(slot, *key);
-                    keys.into_iter().filter(unopened).collect::<Vec<_>>()
-                })),
-                Ok(_) => {
-                    self.malformed(slot, "answer of another kind");
-                }
-                Err(error) => log::warn!("orphaned key {key} stays for now: {error}"),
-            }
+        while !orphans.is_empty() {
+            orphans.retain(|key| dropped.insert(*key));
+            let drops = orphans.into_iter().map(|key| self.drop_key(slot, key));
+            let below: Vec<Vec<Guid>> =
+                stream::iter(drops).buffer_unordered(DROPPED_AT_ONCE).collect().await;
+            orphans = below.concat();
+            self.with(|state| orphans.retain(|key| state.handles.orphan(slot, *key)));
         }
+    }
+
+    /// Drops a key; gives those that no entry names any more.
+    async fn drop_key(&self, slot: SlotId, key: Guid) -> Vec<Guid> {
+        match self.ask(slot, Request::DropKey { key }).await {
+            Ok(Answer::Orphans(keys)) => return keys,
+            Ok(_) => {
+                self.malformed(slot, "answer of another kind");
+            }
+            Err(error) => log::warn!("orphaned key {key} stays for now: {error}"),
+        }
+        Vec::new()
     }
 }
 

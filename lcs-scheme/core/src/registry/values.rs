@@ -16,11 +16,12 @@ use super::Registry;
 use super::backend::Backend;
 use super::error::{Error, NotFound};
 use super::handles::{HandleId, KeyHandle};
-use super::hives::SlotId;
 use super::keys::Page;
+use super::reading::Site;
 use super::settings::Setting;
 use super::structure::touch;
 use crate::model::name::ValueName;
+use crate::model::resolve::PENDING;
 use crate::model::value::Content;
 
 impl<B: Backend> Registry<B> {
@@ -32,17 +33,17 @@ impl<B: Backend> Registry<B> {
     ) -> Result<QueryValueAnswer, Error> {
         let handle = self.key_with(id, Access::QUERY_VALUE)?;
         let name = self.value_name(&request.name)?;
-        let found = self.value(handle.slot, handle.key, &name).await?;
-        let winner = self.resolve_value(handle.slot, found.entries, &found.blankets)?;
+        let found = self.value(handle.site, handle.key, &name).await?;
+        let winner = self.resolve_value(handle.site.slot, found.entries, &found.blankets)?;
         if winner.is_none() {
             // A key that is gone has no values; say that it is gone.
-            self.read_key(handle.slot, handle.key).await?;
+            self.read_key(handle.site, handle.key).await?;
         }
         let winner = winner.ok_or(Error::NotFound(NotFound::Value))?;
         Ok(QueryValueAnswer {
             value_type: winner.value_type,
             data: winner.data,
-            sequence: winner.sequence,
+            sequence: committed(winner.sequence),
             layer: winner.layer.display,
         })
     }
@@ -55,15 +56,15 @@ impl<B: Backend> Registry<B> {
         budget: usize,
     ) -> Result<QueryValuesAnswer, Error> {
         let handle = self.key_with(id, Access::QUERY_VALUE)?;
-        let mut listing = ValueListing::new(handle.slot, handle.key, request.cursor);
+        let mut listing = ValueListing::new(handle.site, handle.key, request.cursor);
         let mut page = Page::new(budget);
-        let generation = self.generation(handle.slot);
+        let generation = self.generation(handle.site.slot);
         while let Some(value) = self.next_value(&mut listing).await? {
             let value = NamedValue {
                 name: value.name.display,
                 value_type: value.value_type,
                 data: value.data,
-                sequence: value.sequence,
+                sequence: committed(value.sequence),
                 layer: value.layer.display,
             };
             if !page.push(value, &listing.last)? {
@@ -71,7 +72,7 @@ impl<B: Backend> Registry<B> {
             }
         }
         if page.is_empty() {
-            self.read_key(handle.slot, handle.key).await?;
+            self.read_key(handle.site, handle.key).await?;
         }
         let (values, next) = page.finish();
         Ok(QueryValuesAnswer { values, next, generation })
@@ -116,11 +117,13 @@ impl<B: Backend> Registry<B> {
         content: Content,
         condition: Option<Condition>,
     ) -> Result<u64, Error> {
-        // `base` always has its place; the others share what MaxLayersPerValue leaves.
+        // `base` always has its place; the others share what MaxLayersPerValue leaves. A transaction looks at
+        // it again when it commits.
+        let _in_transaction = self.step_in(handle.site).await;
         let _adding = if layer.folded == BASE_LAYER {
             None
         } else {
-            let guard = self.locks.value(handle.slot, handle.key, name.folded()).await;
+            let guard = self.locks.value(handle.site, handle.key, name.folded()).await;
             self.check_layers_of_value(handle, name, &layer).await?;
             Some(guard)
         };
@@ -136,7 +139,7 @@ impl<B: Backend> Registry<B> {
         name: &ValueName,
         layer: &Name,
     ) -> Result<(), Error> {
-        let found = self.value(handle.slot, handle.key, name).await?;
+        let found = self.value(handle.site, handle.key, name).await?;
         if found.entries.iter().any(|entry| entry.layer.folded == layer.folded) {
             return Ok(());
         }
@@ -154,6 +157,7 @@ impl<B: Backend> Registry<B> {
         let name = self.value_name(&request.name)?;
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
         let (name, layer) = (name.folded().into(), layer.folded);
+        let _in_transaction = self.step_in(handle.site).await;
         let delete = Mutation::DeleteValue { key: handle.key, name, layer };
         self.change_values(&handle, Vec::new(), delete).await?;
         Ok(())
@@ -163,6 +167,7 @@ impl<B: Backend> Registry<B> {
     pub async fn set_blanket(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
+        let _in_transaction = self.step_in(handle.site).await;
         let set = Mutation::SetBlanket { key: handle.key, layer };
         self.change_values(&handle, Vec::new(), set).await?;
         Ok(())
@@ -172,6 +177,7 @@ impl<B: Backend> Registry<B> {
     pub async fn clear_blanket(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
         let layer = self.layer_for(&handle, request.layer.as_deref())?.folded;
+        let _in_transaction = self.step_in(handle.site).await;
         let clear = Mutation::ClearBlanket { key: handle.key, layer };
         self.change_values(&handle, Vec::new(), clear).await?;
         Ok(())
@@ -186,14 +192,14 @@ impl<B: Backend> Registry<B> {
     ) -> Result<u64, Error> {
         let now = self.backend.now();
         let mutations = [change, touch(handle.key, now)];
-        let sequence = self.step(handle.slot, conditions, mutations.into()).await?;
-        self.values_changed(handle.slot, handle.key).await;
+        let sequence = self.change(handle.site, conditions, mutations.into()).await?;
+        self.values_changed(handle.site, handle.key).await;
         Ok(sequence)
     }
 
     /// A key handle that has these rights.
     pub(super) fn key_with(&self, id: HandleId, rights: Access) -> Result<Rc<KeyHandle>, Error> {
-        let handle = self.with(|state| state.handles.key(id))?;
+        let handle = self.key(id)?;
         handle.require(rights).map(|()| handle)
     }
 
@@ -206,7 +212,7 @@ impl<B: Backend> Registry<B> {
             let Some(entries) = self.next_name(listing).await? else {
                 return Ok(None);
             };
-            let winner = self.resolve_value(listing.slot, entries, &listing.blankets)?;
+            let winner = self.resolve_value(listing.site.slot, entries, &listing.blankets)?;
             if winner.is_some() {
                 return Ok(winner);
             }
@@ -219,11 +225,12 @@ impl<B: Backend> Registry<B> {
         listing: &mut ValueListing,
     ) -> Result<Option<Vec<ValueEntry>>, Error> {
         while !listing.holds_whole_name() {
-            let after = listing.position();
-            let page = self.values_page(listing.slot, listing.key, after).await?;
+            let after = listing.next.take();
+            let page = self.values_page(listing.site, listing.key, after).await?;
             listing.pending.extend(page.entries);
             listing.blankets = page.blankets;
-            listing.more = page.more;
+            listing.more = page.next.is_some();
+            listing.next = page.next;
         }
         let Some(name) = listing.pending.front().map(|entry| entry.name.folded.clone()) else {
             return Ok(None);
@@ -234,48 +241,45 @@ impl<B: Backend> Registry<B> {
     }
 }
 
+/// The sequence number of an entry as clients see it: 0 for what is not committed.
+fn committed(sequence: u64) -> u64 {
+    if sequence < PENDING { sequence } else { 0 }
+}
+
 /// A walk over all values of a key, in the order of their folded names, holding about a page at a time.
 pub(super) struct ValueListing {
-    slot: SlotId,
+    site: Site,
     key: Guid,
     pending: alloc::collections::VecDeque<ValueEntry>,
     blankets: Vec<BlanketEntry>,
-    /// The source has more than what is pending.
+    /// There is more than what is pending, behind `next`.
     more: bool,
+    next: Option<ValuePosition>,
     /// The folded name that was taken last.
     last: alloc::string::String,
-    started: bool,
 }
 
 impl ValueListing {
     /// A walk that goes on after a folded name.
     pub(super) fn new(
-        slot: SlotId,
+        site: Site,
         key: Guid,
         cursor: Option<alloc::string::String>,
     ) -> ValueListing {
-        let started = cursor.is_some();
         let (pending, blankets) = (Default::default(), Vec::new());
-        let last = cursor.unwrap_or_default();
-        ValueListing { slot, key, pending, blankets, more: true, last, started }
+        let last = cursor.clone().unwrap_or_default();
+        let next = cursor.map(|name| ValuePosition { name, layer: None });
+        ValueListing { site, key, pending, blankets, more: true, next, last }
     }
 
     /// Whether all entries of the next name are here, or there is no next name.
     fn holds_whole_name(&self) -> bool {
-        let ends = self.pending.front().zip(self.pending.back());
-        !self.more || ends.is_some_and(|(first, last)| first.name.folded != last.name.folded)
-    }
-
-    /// Where the next page starts.
-    fn position(&mut self) -> Option<ValuePosition> {
-        let started = core::mem::replace(&mut self.started, true);
-        match self.pending.back() {
-            Some(last) => Some(ValuePosition {
-                name: last.name.folded.clone(),
-                layer: Some(last.layer.folded.clone()),
-            }),
-            None if started => Some(ValuePosition { name: self.last.clone(), layer: None }),
-            None => None,
-        }
+        let Some(first) = self.pending.front() else { return !self.more };
+        let whole = match &self.next {
+            None => true,
+            Some(ValuePosition { layer: None, .. }) => true,
+            Some(ValuePosition { name, .. }) => *name != first.name.folded,
+        };
+        !self.more || whole
     }
 }

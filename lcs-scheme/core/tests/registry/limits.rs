@@ -224,10 +224,11 @@ fn what_is_not_known_yet_is_not_supported() {
         flags: CREATE_LINK,
         link_target: Some("Test".into()),
     };
-    let derivations = [link, Derive::BeginTransaction, Derive::Backup, Derive::Restore];
+    let derivations = [link, Derive::Backup, Derive::Restore];
     for derive in derivations {
         assert_eq!(client.derive(Some(key), derive), Err(Error::NotSupported));
     }
+    assert_eq!(client.derive(Some(key), Derive::BeginTransaction), Err(Error::BadHandle));
     let open = |flags| Derive::OpenKey { path: "Test".into(), access: ALL, flags };
     assert!(client.derive(None, open(OPEN_LINK)).is_ok());
     assert!(matches!(client.derive(None, open(2)), Err(Error::Invalid(_))));

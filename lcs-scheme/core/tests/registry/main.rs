@@ -10,3 +10,4 @@ mod paging;
 mod security;
 mod settings;
 mod sources;
+mod transactions;

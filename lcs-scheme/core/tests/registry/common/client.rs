@@ -6,7 +6,7 @@ use std::rc::Rc;
 use futures_executor::block_on;
 use lcs_abi::call::{
     CREATE_VOLATILE, Derive, EnumSubkeys, KeyDetails, LayerOnly, NamedValue, QueryValue,
-    QueryValueAnswer, QueryValues, SetValue, Subkey,
+    QueryValueAnswer, QueryValues, SetValue, Subkey, TransactionState,
 };
 use lcs_abi::rsi::{ClaimedHive, Refusal, RegisteredHive};
 use lcs_abi::security::Access;
@@ -128,6 +128,18 @@ impl Client {
 
     pub fn create_in(&self, path: &str, layer: Option<&str>) -> Result<HandleId, Error> {
         self.derive(None, create_key(path, layer, false))
+    }
+
+    pub fn begin(&self) -> HandleId {
+        self.derive(None, Derive::BeginTransaction).expect("a transaction")
+    }
+
+    pub fn commit(&self, transaction: HandleId) -> Result<(), Error> {
+        self.run(self.registry.commit(transaction))
+    }
+
+    pub fn state(&self, transaction: HandleId) -> TransactionState {
+        self.run(self.registry.transaction_status(transaction)).expect("a transaction").state
     }
 
     pub fn close(&self, handle: HandleId) {

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, Request, SourceError};
@@ -84,6 +85,7 @@ impl Source {
 struct Inner {
     sources: HashMap<ConnectionId, Vec<Source>>,
     now: i64,
+    uptime: Duration,
     guids: u128,
     audit: Vec<AuditEvent>,
     log_is_full: bool,
@@ -104,6 +106,7 @@ impl World {
         World(Rc::new(RefCell::new(Inner {
             sources: HashMap::new(),
             now: 0,
+            uptime: Duration::ZERO,
             guids: 0,
             audit: Vec::new(),
             log_is_full: false,
@@ -132,6 +135,11 @@ impl World {
 
     pub fn set_now(&self, now: i64) {
         self.0.borrow_mut().now = now;
+    }
+
+    /// Time goes by.
+    pub fn pass(&self, time: Duration) {
+        self.0.borrow_mut().uptime += time;
     }
 
     /// Requests for which `fail_when` gives a failure fail so.
@@ -213,6 +221,10 @@ impl Backend for World {
 
     fn now(&self) -> i64 {
         self.0.borrow().now
+    }
+
+    fn uptime(&self) -> Duration {
+        self.0.borrow().uptime
     }
 
     fn new_guid(&self) -> Guid {
