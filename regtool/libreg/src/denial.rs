@@ -172,6 +172,9 @@ impl Attempt {
             Attempt::SetSecurity { parts } => parts.rights_to_write(),
             Attempt::Connect
             | Attempt::Status
+            | Attempt::Begin
+            | Attempt::Commit
+            | Attempt::TransactionStatus
             | Attempt::KeyInfo
             | Attempt::OpenKey { .. }
             | Attempt::CreateKey { .. } => Access::empty(),

@@ -48,6 +48,12 @@ pub enum Attempt {
         /// The rights that were to remain.
         access: Access,
     },
+    /// Begin a transaction.
+    Begin,
+    /// Commit a transaction.
+    Commit,
+    /// Ask how a transaction is.
+    TransactionStatus,
     /// Ask about a key.
     KeyInfo,
     /// List subkeys.
@@ -178,6 +184,17 @@ impl Error {
                 Some(privilege) => format!("access denied: it takes the privilege {privilege}"),
                 None => general_words(errno),
             },
+            (EAGAIN, Attempt::Commit) => {
+                "something was changed meanwhile, or a condition did not hold; nothing was done"
+                    .to_owned()
+            }
+            (EIO | ETIMEDOUT, Attempt::Commit) => {
+                "the hive's source is down or failed; it may or may not have happened".to_owned()
+            }
+            (EINVAL, Attempt::Commit) => {
+                "the transaction is over, or nothing was written in it".to_owned()
+            }
+            (EBUSY, Attempt::Begin) => "too many transactions at once".to_owned(),
             (EAGAIN, Attempt::SetValue { name, expected_sequence: Some(0), layer }) => {
                 let layer = layer.as_deref().unwrap_or(lcs_abi::BASE_LAYER);
                 format!("the layer {layer} has a value {}", Name(name))
@@ -221,12 +238,12 @@ fn general_words(errno: i32) -> String {
         EAGAIN => "the registry is busy, or a condition did not hold",
         ECANCELED => "interrupted",
         ENODEV => "the registry is gone",
-        EXDEV => "another hive",
+        EXDEV => "a transaction changes one hive, and this is another one",
         ENOTEMPTY => "has subkeys",
         ELOOP => "too many links, or links in a circle",
         ETIMEDOUT => "the source did not answer in time; it may or may not have happened",
         EIO => "the hive's source is down or failed",
-        EBUSY => "busy, or the layer is being deleted",
+        EBUSY => "too many transactions at once, or the layer is being deleted",
         EEXIST => "hidden by this layer",
         EOVERFLOW => "no sequence numbers are left",
         EOPNOTSUPP => "the registry or the source cannot do this",

@@ -26,6 +26,7 @@ mod error;
 mod key;
 mod registry;
 pub mod security;
+mod transaction;
 
 pub use denial::MissingRights;
 pub use error::{Attempt, Cause, Error};
@@ -34,7 +35,7 @@ pub use lcs_abi::Guid;
 pub use lcs_abi::call::{
     Counts, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer as KeyInfo, LayerStatus, NamedValue,
     QueryValueAnswer as Value, RejectedSetting, SourceStatus, StatusAnswer as Status,
-    StatusDetails, Subkey,
+    StatusDetails, Subkey, TransactionState, TransactionStatusAnswer as TransactionStatus,
 };
 pub use lcs_abi::security::Access;
 pub use lcs_abi::value::ValueType;
@@ -42,6 +43,7 @@ pub use lcs_abi::{ABI_VERSION, BASE_LAYER};
 /// Folds a name as the registry does: two names are the same if they fold to the same.
 pub use lcs_core::model::fold;
 pub use registry::Registry;
+pub use transaction::Transaction;
 
 // Linking it is all: it defines the functions that libredox calls.
 #[cfg(not(target_os = "redox"))]

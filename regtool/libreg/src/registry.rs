@@ -23,6 +23,14 @@ impl Registry {
         Ok(Registry { root })
     }
 
+    pub(crate) fn with_root(root: Fd) -> Registry {
+        Registry { root }
+    }
+
+    pub(crate) fn root(&self) -> &Fd {
+        &self.root
+    }
+
     /// Opens the key at an absolute path; links are followed. All rights of `access` are granted, or none.
     pub fn open_key(&self, path: &str, access: Access) -> Result<Key, Error> {
         self.open_with(path, access, 0)
