@@ -133,8 +133,8 @@ pub enum Command {
     #[command(long_about = "\
 Type commands one after the other, without `regtool` before them. Paths begin at the current key, unless they \
 begin with \\ or / or with HKLM, HKU, HKCU; . and .. work. Words are separated by blanks; quotes (\" or ') keep \
-them together, and \\ is nothing but a separator. Besides the other commands there are cd [PATH], pwd, help and \
-exit. Tab completes commands, paths and value names.
+them together, and \\ is nothing but a separator. Besides the other commands there are cd [PATH], pwd, help, \
+exit, and begin, commit and abort for transactions. Tab completes commands, paths and value names.
 
 The history is kept in $REGTOOL_HISTORY, else in $XDG_STATE_HOME/regtool/history, else in \
 ~/.local/state/regtool/history. If the standard input is no terminal the commands are read from it, and the \

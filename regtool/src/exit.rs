@@ -41,6 +41,8 @@ pub enum Failure {
     No,
     /// The answer is no, and has been printed.
     PrintedNo,
+    /// The shell is in no transaction.
+    NoTransaction,
     /// What a person wrote is no path.
     Path(PathError),
     /// What a person wrote makes no sense in another way.
@@ -95,7 +97,7 @@ impl Failure {
             Failure::Registry(error) => code_of(error),
             Failure::Denied { .. } => Code::AccessDenied,
             Failure::No | Failure::PrintedNo => Code::NotFound,
-            Failure::Path(_) | Failure::Usage { .. } => Code::Usage,
+            Failure::Path(_) | Failure::Usage { .. } | Failure::NoTransaction => Code::Usage,
             // Whoever read our output had enough; that is no failure of ours.
             Failure::File { error, .. } if error.kind() == io::ErrorKind::BrokenPipe => Code::Done,
             Failure::File { .. } => Code::Other,
@@ -127,6 +129,7 @@ impl fmt::Display for Failure {
             }
             Failure::Denied { error, missing } => write!(f, "{error}: {missing}"),
             Failure::No | Failure::PrintedNo => f.write_str("no"),
+            Failure::NoTransaction => f.write_str("there is no transaction"),
             Failure::Path(error) => error.fmt(f),
             Failure::Usage { subject, what } | Failure::Partial { subject, what, .. } => {
                 write!(f, "{subject}: {what}")

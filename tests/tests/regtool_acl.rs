@@ -237,7 +237,7 @@ fn partial_failures_and_the_shell_say_it_too() {
             "regtool: {name}:2: Machine\\S\\Plain: access denied: SET_VALUE is missing\n\
              regtool: {name}:4: Machine\\S\\New: access denied: CREATE_SUB_KEY is missing on Machine\\S\n\
              regtool: {name}:5: Machine\\S\\Plain: access denied: DELETE is missing\n\
-             regtool: {name}: 3 keys or values were not imported\n"
+             regtool: {name}: 3 keys or values cannot be imported; nothing was imported\n"
         )
     );
 

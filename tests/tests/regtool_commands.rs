@@ -4,7 +4,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Output, Stdio};
 
+use registry_tests::eventually::eventually;
 use registry_tests::harness::System;
+use serde_json::Value;
 
 /// The exit code, and what was said on stderr.
 fn failure(output: &Output) -> (Option<i32>, String) {
@@ -185,19 +187,42 @@ fn files_are_imported_as_they_say() {
     );
     fails(&system, &["get", "HKLM/S/new", "a"], 1, "Machine\\S\\new: no such key");
 
-    // What the registry cannot keep is left out, and the rest is kept.
-    let odd = "REGEDIT4\n[HKLM\\S]\n\"odd\"=hex(ffff0012):01\n\"fine\"=\"1\"\n[Elsewhere\\x]\n\"v\"=\"1\"\n";
-    let (code, message) = failure(&import(odd, &[]));
-    assert_eq!(code, Some(1), "{message}");
-    assert!(
-        message.contains(":3: value left out: the registry has no type 0xffff0012"),
-        "{message}"
+    // What cannot be done keeps the rest from being done.
+    let elsewhere = "REGEDIT4\n[HKLM\\S]\n\"fine\"=\"1\"\n[Elsewhere\\x]\n\"v\"=\"1\"\n";
+    assert_eq!(
+        failure(&import(elsewhere, &[])),
+        (
+            Some(1),
+            format!(
+                "regtool: {name}:4: Elsewhere: no such key\n\
+                 regtool: {name}: 1 keys or values cannot be imported; nothing was imported\n"
+            )
+        )
     );
-    assert!(message.contains(":5: Elsewhere: no such key"), "{message}");
+    assert_eq!(system.run(&["check", "HKLM/S", "fine"]).status.code(), Some(1));
+
+    // What the registry cannot keep is left out, and the rest is kept.
+    let odd = "REGEDIT4\n[HKLM\\S]\n\"odd\"=hex(ffff0012):01\n\"fine\"=\"1\"\n";
+    assert_eq!(
+        failure(&import(odd, &[])),
+        (
+            Some(5),
+            format!(
+                "regtool: {name}:3: value left out: the registry has no type 0xffff0012\n\
+                 regtool: {name}: 1 keys or values were left out\n"
+            )
+        )
+    );
     assert_eq!(system.output(&["get", "HKLM/S", "fine"]), "1\n");
 
+    // Several hives, each in a transaction of its own.
+    let both = "REGEDIT4\n[HKCU\\S]\n\"v\"=\"1\"\n[HKLM\\S]\n\"v\"=\"2\"\n[HKU\\S]\n\"v\"=\"3\"\n";
+    assert_eq!(failure(&import(both, &[])), (Some(0), String::new()));
+    let values = ["HKCU/S", "HKLM/S", "HKU/S"].map(|key| system.output(&["get", key, "v"]));
+    assert_eq!(values.concat(), "1\n2\n3\n");
+
     // --under takes the place of the first name.
-    assert_eq!(failure(&import(odd, &["--under", "HKCU\\Old"])).0, Some(5));
+    assert_eq!(failure(&import(elsewhere, &["--under", "HKCU\\Old"])).0, Some(0));
     assert_eq!(system.output(&["get", "HKCU/Old/x", "v"]), "1\n");
 }
 
@@ -238,7 +263,7 @@ fn a_reader_that_has_enough_is_no_error() {
 }
 
 #[test]
-fn an_import_that_loses_its_source_says_how_far_it_came() {
+fn an_import_that_loses_its_source_changes_nothing_and_says_so() {
     let system = System::start();
     let mut file = "REGEDIT4\n".to_owned();
     for number in 0..100_000 {
@@ -249,13 +274,67 @@ fn an_import_that_loses_its_source_says_how_far_it_came() {
     let mut import = system.regtool(&["import", path.to_str().expect("UTF-8")]);
     let import =
         import.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("regtool runs");
-    while !system.run(&["check", "HKLM/S/100", "v"]).status.success() {}
+    eventually("an import on its way", || {
+        let status = system.output(&["status", "--json"]);
+        let status: Value = serde_json::from_str(&status).expect("JSON");
+        (status["bound_transactions"] == 1).then_some(())
+    });
     system.kill("loregd.pid");
     let (code, message) = failure(&import.wait_with_output().expect("regtool ends"));
     assert_eq!(code, Some(4), "{message}");
-    assert!(message.contains("stopped, the registry or a source was lost: "), "{message}");
-    assert!(message.contains(" of 100000 keys and "), "{message}");
-    // What was there before is there again, as soon as loregd is.
+    let last = ": the registry or a source was lost; nothing was imported\n";
+    assert!(message.ends_with(last), "{message}");
     while system.run(&["status"]).status.code() == Some(4) {}
-    assert_eq!(system.output(&["get", "HKLM/S/100", "v"]), "100\n");
+    assert_eq!(system.run(&["check", "HKLM/S"]).status.code(), Some(1));
+}
+
+#[test]
+fn the_shell_makes_changes_together_or_not_at_all() {
+    let system = System::start();
+    system.output(&["set", "-p", "HKLM/S/Old", "v", "1"]);
+    let shell = |script: &str| {
+        let output = system.run_with_input(&["shell"], script);
+        let (code, errors) = failure(&output);
+        (code, String::from_utf8(output.stdout).expect("UTF-8"), errors)
+    };
+    let (code, said, errors) = shell(
+        "begin\nset -p HKLM/S/New/Below v 2\ndelete -r HKLM/S/Old\nget HKLM/S/New/Below v\n\
+         list HKLM/S\ncommit\nlist HKLM/S\n",
+    );
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    let list = "NAME  TYPE  DATA\nNew\\  key\n";
+    assert_eq!(said, format!("2\n{list}{list}"));
+
+    let undone = ["begin\nset HKLM/S/New v 3\nabort\n", "begin\nset HKLM/S/New v 3\n"];
+    let [abort, left] = undone.map(shell);
+    assert_eq!((abort.0, abort.2.as_str()), (Some(0), ""));
+    assert_eq!(
+        (left.0, left.2.as_str()),
+        (
+            Some(5),
+            "regtool: the transaction: was not committed; its changes are not made\n\
+             regtool: standard input: not every command was done\n"
+        )
+    );
+    assert_eq!(system.run(&["check", "HKLM/S/New", "v"]).status.code(), Some(1));
+
+    let (code, _, errors) =
+        shell("commit\nabort\nbegin\nbegin\nbegin now\nset HKLM v 1\nset HKU v 1\nabort\n");
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        errors,
+        "regtool: there is no transaction\nregtool: there is no transaction\n\
+         regtool: begin: there is a transaction already: commit or abort it\n\
+         regtool: begin: takes no arguments\n\
+         regtool: Users: a transaction changes one hive, and this is another one\n\
+         regtool: standard input: not every command was done\n"
+    );
+
+    // What makes many changes is part of the shell's transaction.
+    let file = system.file("more.reg");
+    fs::write(&file, "REGEDIT4\n[HKLM\\S\\More]\n\"v\"=\"1\"\n[-HKLM\\S\\New]\n").expect("a file");
+    let (code, said, errors) =
+        shell(&format!("begin\nimport '{}'\nlist HKLM/S\nabort\nlist HKLM/S\n", file.display()));
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert!(said.contains("\nMore\\") && said.ends_with(list), "{said}");
 }

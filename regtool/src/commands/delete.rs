@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use libreg::{Access, Error, Registry};
 
 use super::Session;
+use super::changes::Changes;
 use super::walk::{Descend, Read, walk};
 use crate::cli::Delete;
 use crate::exit::Failure;
@@ -15,11 +16,13 @@ use crate::path::Path;
 pub fn delete(session: &mut Session, options: &Delete) -> Result<(), Failure> {
     let path = session.path(&options.path)?;
     let layer = options.layer.layer.as_deref();
-    let registry = session.registry()?;
+    let key = path.key()?;
     if options.recursive {
-        delete_tree(registry, &path, layer)
+        let changes = Changes::begin(session, [key.as_str()])?;
+        delete_tree(changes.registry(&key), &path, layer)?;
+        Ok(changes.commit()?)
     } else {
-        Ok(delete_key(registry, &path.key()?, layer)?)
+        Ok(delete_key(session.registry()?, &key, layer)?)
     }
 }
 

@@ -4,6 +4,7 @@ use libreg::security::{Parts, Sid};
 use libreg::{Access, CreateKey, KeyInfo, Registry};
 use serde_json::{Value as Json, json};
 
+use super::changes::Changes;
 use super::{Session, value_name};
 use crate::accounts;
 use crate::cli::{Check, Create, Info};
@@ -17,17 +18,16 @@ pub fn create(session: &mut Session, options: &Create) -> Result<(), Failure> {
     let key = path.key()?;
     let layer = options.layer.layer.as_deref();
     let how = CreateKey { layer, volatile: options.volatile };
-    let registry = session.registry()?;
-    match registry.create_key(&key, Access::MAXIMUM_ALLOWED, &how) {
+    match session.registry()?.create_key(&key, Access::MAXIMUM_ALLOWED, &how) {
         Err(error) if options.parents && error.is_not_found() => {
+            let changes = Changes::begin(session, [key.as_str()])?;
+            let registry = changes.registry(&key);
             create_parents(registry, &path, layer)?;
             registry.create_key(&key, Access::MAXIMUM_ALLOWED, &how)?;
+            Ok(changes.commit()?)
         }
-        outcome => {
-            outcome?;
-        }
+        outcome => Ok(outcome.map(drop)?),
     }
-    Ok(())
 }
 
 /// Makes what is missing between the hive and a key.

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod acl;
+mod changes;
 mod delete;
 mod export;
 mod find;
@@ -12,7 +13,7 @@ mod tree;
 mod value;
 mod walk;
 
-use libreg::{HiveState, Registry};
+use libreg::{HiveState, Registry, Transaction, TransactionState};
 
 use crate::cli::Command;
 use crate::exit::Failure;
@@ -26,6 +27,8 @@ pub const CURRENT_USER: &str = "CurrentUser";
 pub struct Session {
     /// Open from the first command that needs it.
     registry: Option<Registry>,
+    /// The shell's transaction, if it is in one.
+    transaction: Option<Transaction>,
     /// The shell's current key; `None` outside the shell.
     current: Option<Path>,
 }
@@ -33,16 +36,25 @@ pub struct Session {
 impl Session {
     /// One command.
     pub fn new() -> Session {
-        Session { registry: None, current: None }
+        Session { registry: None, transaction: None, current: None }
     }
 
     /// Many commands, in the shell.
     pub fn in_shell() -> Session {
-        Session { registry: None, current: Some(Path::default()) }
+        Session { registry: None, transaction: None, current: Some(Path::default()) }
     }
 
-    /// The registry, opened if it is not.
+    /// The registry, as the shell's transaction sees it if there is one; opened if it is not.
     pub fn registry(&mut self) -> Result<&Registry, Failure> {
+        if self.transaction.is_none() {
+            return self.outside();
+        }
+        let inside = self.transaction.as_ref().map(Transaction::registry);
+        inside.ok_or(Failure::NoTransaction)
+    }
+
+    /// The registry as everybody sees it, opened if it is not.
+    fn outside(&mut self) -> Result<&Registry, Failure> {
         if self.registry.is_none() {
             self.registry = Some(Registry::open()?);
         }
@@ -54,7 +66,8 @@ impl Session {
     /// The same failure; if rights are missing it is found out which. This takes requests, so that it is for
     /// one who is about to tell it.
     pub fn explained(&self, failure: Failure) -> Failure {
-        match (failure, &self.registry) {
+        let inside = self.transaction.as_ref().map(Transaction::registry);
+        match (failure, inside.or(self.registry.as_ref())) {
             (Failure::Registry(error), Some(registry)) => Failure::explained(registry, error),
             (failure, _) => failure,
         }
@@ -63,6 +76,37 @@ impl Session {
     /// Opens the registry anew next time: handles of an LCS that is gone are of no use.
     pub fn disconnect(&mut self) {
         self.registry = None;
+        self.transaction = None;
+    }
+
+    /// Whether the shell is in a transaction.
+    pub fn in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Begins the shell's transaction; what was written in one before is given up.
+    pub fn begin(&mut self) -> Result<(), Failure> {
+        self.transaction = Some(self.outside()?.begin()?);
+        Ok(())
+    }
+
+    /// Ends the shell's transaction without a commit. Tells whether there was one.
+    pub fn abort(&mut self) -> bool {
+        self.transaction.take().is_some()
+    }
+
+    /// Commits the shell's transaction. What could not be done and can be tried again leaves the shell in it.
+    pub fn commit(&mut self) -> Result<(), Failure> {
+        let Some(transaction) = self.transaction.take() else {
+            return Err(Failure::NoTransaction);
+        };
+        changes::commit(&transaction).map_err(|(failure, _)| {
+            let state = transaction.status().map(|status| status.state);
+            if state == Ok(TransactionState::ActiveBound) {
+                self.transaction = Some(transaction);
+            }
+            failure
+        })
     }
 
     /// Where relative paths begin.
@@ -100,7 +144,7 @@ impl Session {
 
     /// The names with which a path can begin and lead somewhere.
     pub fn roots(&mut self) -> Result<Vec<String>, Failure> {
-        let status = self.registry()?.status()?;
+        let status = self.outside()?.status()?;
         let up = status.hives.into_iter().filter(|hive| hive.state == HiveState::Up);
         Ok(up.map(|hive| hive.name).collect())
     }

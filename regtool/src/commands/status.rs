@@ -11,7 +11,7 @@ use crate::exit::Failure;
 use crate::output::{self, Out};
 
 pub fn status(session: &mut Session, options: &Status) -> Result<(), Failure> {
-    let status = session.registry()?.status()?;
+    let status = session.outside()?.status()?;
     let mut out = Out::stdout();
     if options.output.json {
         out.json(&status_json(&status))?;
@@ -63,8 +63,8 @@ fn print_details(out: &mut Out, details: &StatusDetails) -> Result<(), Failure> 
         out.line(format_args!("\nSetting {name} is not in force: {reason}"))?;
     }
     out.line(format_args!(
-        "\nOpen handles: {}\nNext sequence number: {}",
-        details.handles, details.next_sequence
+        "\nOpen handles: {}\nTransactions: {}, bound to a hive: {}\nNext sequence number: {}",
+        details.handles, details.transactions, details.bound_transactions, details.next_sequence
     ))
 }
 
@@ -112,6 +112,8 @@ fn status_json(status: &libreg::Status) -> Json {
             .map(|setting| json!({ "name": setting.name, "reason": setting.reason }))
             .collect();
         json["handles"] = json!(details.handles);
+        json["transactions"] = json!(details.transactions);
+        json["bound_transactions"] = json!(details.bound_transactions);
         json["next_sequence"] = json!(details.next_sequence);
     }
     json

@@ -1,9 +1,10 @@
 //! `get`, `set`, `unset`.
 
 use libreg::data::{self, Data, interpret};
-use libreg::{Access, CreateKey, Key, Registry, SetValue, ValueType};
+use libreg::{Access, CreateKey, Error, Key, Registry, SetValue, ValueType};
 use serde_json::json;
 
+use super::changes::Changes;
 use super::key::create_parents;
 use super::{Session, value_name};
 use crate::cli::{Get, Set, Unset};
@@ -44,9 +45,17 @@ pub fn set(session: &mut Session, options: &Set) -> Result<(), Failure> {
         what: format!("a value of type {} {error}", data::type_name(value_type.code())),
     })?;
     let layer = options.layer.layer.as_deref();
-    let key = open_to_write(registry, &path, layer, options.parents)?;
     let how = SetValue { layer, expected_sequence: options.if_sequence };
-    let sequence = key.set_value(name, value_type.code(), &data, &how)?;
+    let write = |key: &Key| key.set_value(name, value_type.code(), &data, &how);
+    let sequence = match registry.open_key(&path.key()?, Access::SET_VALUE) {
+        Err(error) if options.parents && error.is_not_found() => {
+            write_new(session, &path, layer, &write)?;
+            // Its number was given out at the end.
+            let written = session.registry()?.open_key(&path.key()?, Access::QUERY_VALUE);
+            written.and_then(|key| key.value(name)).ok().map(|value| value.sequence)
+        }
+        key => Some(write(&key?)?),
+    };
     if options.output.json {
         let mut out = Out::stdout();
         out.json(&json!({ "sequence": sequence }))?;
@@ -63,20 +72,20 @@ pub fn unset(session: &mut Session, options: &Unset) -> Result<(), Failure> {
     Ok(())
 }
 
-fn open_to_write(
-    registry: &Registry,
+/// Makes a key, and the keys that lead to it, and writes to it.
+fn write_new(
+    session: &mut Session,
     path: &Path,
     layer: Option<&str>,
-    parents: bool,
-) -> Result<Key, Failure> {
-    match registry.open_key(&path.key()?, Access::SET_VALUE) {
-        Err(error) if parents && error.is_not_found() => {
-            let how = CreateKey { layer, volatile: false };
-            create_parents(registry, path, layer)?;
-            Ok(registry.create_key(&path.key()?, Access::SET_VALUE, &how)?)
-        }
-        outcome => Ok(outcome?),
-    }
+    write: &dyn Fn(&Key) -> Result<u64, Error>,
+) -> Result<(), Failure> {
+    let key = path.key()?;
+    let changes = Changes::begin(session, [key.as_str()])?;
+    let registry = changes.registry(&key);
+    create_parents(registry, path, layer)?;
+    let how = CreateKey { layer, volatile: false };
+    write(&registry.create_key(&key, Access::SET_VALUE, &how)?)?;
+    Ok(changes.commit()?)
 }
 
 /// The type of the effective value, if there is one and the caller may see it.

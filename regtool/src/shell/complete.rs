@@ -194,7 +194,7 @@ mod tests {
             Place::at_end_of(typed).commands().into_iter().map(|found| found.text).collect()
         };
         assert_eq!(names("e"), ["exit", "export"]);
-        assert_eq!(names("a"), ["acl"]);
+        assert_eq!(names("a"), ["abort", "acl"]);
         assert_eq!(names("sh"), [""; 0]);
         assert!(names("").contains(&"cd".to_owned()));
     }

@@ -12,7 +12,7 @@ use reedline::{
 };
 
 use super::complete::RegistryCompleter;
-use super::{Next, run_line, tell};
+use super::{Next, left_open, run_line, tell};
 use crate::commands::Session;
 use crate::exit::{Failure, complain};
 use crate::output;
@@ -25,21 +25,26 @@ const HISTORY_LINES: usize = 10_000;
 pub fn run(session: &Arc<Mutex<Session>>) -> Result<(), Failure> {
     let mut editor = editor(session);
     loop {
-        let prompt = KeyPrompt { key: lock(session).current().to_string() };
+        let prompt = KeyPrompt::of(&lock(session));
         let line = editor
             .read_line(&prompt)
             .map_err(|error| Failure::File { name: "terminal".to_owned(), error })?;
         match line {
             Signal::Success(line) => match run_line(&mut lock(session), &line) {
                 Ok(Next::Line) => {}
-                Ok(Next::Exit) => return Ok(()),
+                Ok(Next::Exit) => return leave(session),
                 Err(failure) => tell(&failure),
             },
-            Signal::CtrlD => return Ok(()),
+            Signal::CtrlD => return leave(session),
             // The line was given up; so are the other signals, which only come if they are asked for.
             _ => {}
         }
     }
+}
+
+/// Leaves the shell; what was not committed is not done.
+fn leave(session: &Arc<Mutex<Session>>) -> Result<(), Failure> {
+    if lock(session).abort() { Err(left_open()) } else { Ok(()) }
 }
 
 fn editor(session: &Arc<Mutex<Session>>) -> Reedline {
@@ -86,6 +91,14 @@ fn history_file() -> Option<PathBuf> {
 
 struct KeyPrompt {
     key: String,
+    in_transaction: bool,
+}
+
+impl KeyPrompt {
+    fn of(session: &Session) -> KeyPrompt {
+        let key = session.current().to_string();
+        KeyPrompt { key, in_transaction: session.in_transaction() }
+    }
 }
 
 impl Prompt for KeyPrompt {
@@ -98,7 +111,7 @@ impl Prompt for KeyPrompt {
     }
 
     fn render_prompt_indicator(&self, _: PromptEditMode) -> Cow<'_, str> {
-        Cow::Borrowed("> ")
+        Cow::Borrowed(if self.in_transaction { " (transaction)> " } else { "> " })
     }
 
     fn render_prompt_multiline_indicator(&self) -> Cow<'_, str> {

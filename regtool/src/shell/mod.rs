@@ -17,7 +17,10 @@ use crate::parallel::lock;
 use crate::path::Path;
 
 /// What the shell itself does, beside the commands of [`crate::cli::Command`].
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 7] = [
+    ("begin", "Begin a transaction: changes are seen by others when it is committed"),
+    ("commit", "Make all changes of the transaction, or none"),
+    ("abort", "End the transaction without any change"),
     ("cd", "Make another key the current one; without PATH, the root"),
     ("pwd", "Print the current key"),
     ("help", "Print this help, or that of a command"),
@@ -57,12 +60,28 @@ fn run_script(session: &mut Session, lines: impl BufRead) -> Result<(), Failure>
             }
         }
     }
+    if session.abort() {
+        let failure = left_open();
+        tell(&failure);
+        if first_failure == Code::Done {
+            first_failure = failure.code();
+        }
+    }
     match first_failure {
         Code::Done => Ok(()),
         code => {
             let subject = "standard input".to_owned();
             Err(Failure::Partial { subject, what: "not every command was done".to_owned(), code })
         }
+    }
+}
+
+/// A transaction was neither committed nor aborted.
+fn left_open() -> Failure {
+    Failure::Partial {
+        subject: "the transaction".to_owned(),
+        what: "was not committed; its changes are not made".to_owned(),
+        code: Code::Other,
     }
 }
 
@@ -90,6 +109,18 @@ fn carry_out(session: &mut Session, line: &str) -> Result<Next, Failure> {
         (comment, _) if comment.starts_with('#') => {}
         ("exit" | "quit", _) => return Ok(Next::Exit),
         ("pwd", _) => print(format_args!("\\{}", session.current()))?,
+        ("begin", []) if session.in_transaction() => {
+            let what = "there is a transaction already: commit or abort it".to_owned();
+            return Err(Failure::Usage { subject: command.clone(), what });
+        }
+        ("begin", []) => session.begin()?,
+        ("commit", []) => session.commit()?,
+        ("abort", []) if !session.abort() => return Err(Failure::NoTransaction),
+        ("abort", []) => {}
+        ("begin" | "commit" | "abort", _) => {
+            let what = "takes no arguments".to_owned();
+            return Err(Failure::Usage { subject: command.clone(), what });
+        }
         ("cd", []) => session.set_current(Path::default()),
         ("cd", [path, ..]) => change_key(session, path)?,
         ("help" | "?", []) => help()?,

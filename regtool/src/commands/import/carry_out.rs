@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use libreg::{Access, CreateKey, Error, Key, Registry, SetValue};
+use libreg::{Access, CreateKey, Error, Key, SetValue};
 
 use super::plan::{Phase, Plan, PlannedKey};
+use crate::commands::changes::Changes;
 use crate::commands::delete::delete_tree;
 use crate::exit::{Code, Failure};
 use crate::formats::reg::Entry;
@@ -20,7 +21,7 @@ const CHUNK: usize = 8;
 /// What came of an import.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Keys of the file that are there now.
+    /// Keys of the file that are there.
     pub keys: usize,
     /// Values written.
     pub values: usize,
@@ -45,6 +46,13 @@ pub struct Failed {
     pub code: Code,
 }
 
+impl Outcome {
+    /// Whether all that the file asks for could be done.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty() && !self.lost
+    }
+}
+
 impl More<'_> {
     fn chunks(key: &PlannedKey) -> impl Iterator<Item = More<'_>> {
         let count = key.entries.len();
@@ -55,7 +63,7 @@ impl More<'_> {
 
 /// An import on its way.
 pub struct Import<'a> {
-    registry: &'a Registry,
+    changes: &'a Changes<'a>,
     layer: Option<&'a str>,
     progress: ProgressBar,
     keys: AtomicUsize,
@@ -78,14 +86,14 @@ struct More<'a> {
 
 impl<'a> Import<'a> {
     /// Gets ready. A progress bar appears if stderr is a terminal.
-    pub fn new(registry: &'a Registry, layer: Option<&'a str>, plan: &Plan) -> Import<'a> {
+    pub fn new(changes: &'a Changes<'a>, layer: Option<&'a str>, plan: &Plan) -> Import<'a> {
         let style = ProgressStyle::with_template("{bar:40} {percent}%  {pos}/{len}  {eta} left");
         let progress = ProgressBar::new(plan.count().steps as u64);
         if let Ok(style) = style {
             progress.set_style(style);
         }
         Import {
-            registry,
+            changes,
             layer,
             progress,
             keys: AtomicUsize::new(0),
@@ -127,7 +135,8 @@ impl<'a> Import<'a> {
 
     fn delete(&self, line: usize, path: &Path) -> ControlFlow<()> {
         self.progress.inc(1);
-        match delete_tree(self.registry, path, self.layer) {
+        let registry = self.changes.registry(&path.to_string());
+        match delete_tree(registry, path, self.layer) {
             Ok(()) => {
                 self.deleted_keys.fetch_add(1, Ordering::Relaxed);
                 ControlFlow::Continue(())
@@ -155,7 +164,8 @@ impl<'a> Import<'a> {
         }
         let more = parallel::into_inner(more);
         let complete = parallel::for_each(parallel::WRITERS, &more, |more: &More| {
-            match self.registry.open_key(&more.key.path, Access::SET_VALUE) {
+            let registry = self.changes.registry(&more.key.path);
+            match registry.open_key(&more.key.path, Access::SET_VALUE) {
                 Ok(handle) => self.entries(&handle, &more.key.entries[more.entries.clone()]),
                 Err(error) => self.registry_failed(more.key.line, error),
             }
@@ -176,7 +186,8 @@ impl<'a> Import<'a> {
             // A hive is made by its source, and is there or not.
             None => Place::Hives,
             Some(parent) if keys.iter().all(|key| above.is_usable(key.parent)) => {
-                match self.registry.open_key(&parent.path, Access::MAXIMUM_ALLOWED) {
+                let registry = self.changes.registry(&parent.path);
+                match registry.open_key(&parent.path, Access::MAXIMUM_ALLOWED) {
                     Ok(parent) => Place::Below(parent),
                     Err(error) => return self.registry_failed(parent.line, error),
                 }
@@ -209,7 +220,7 @@ impl<'a> Import<'a> {
         let access =
             if key.entries.is_empty() { Access::MAXIMUM_ALLOWED } else { Access::SET_VALUE };
         let handle = match place {
-            Place::Hives => self.registry.open_key(&key.path, access),
+            Place::Hives => self.changes.registry(&key.path).open_key(&key.path, access),
             Place::Below(parent) => {
                 let how = CreateKey { layer: self.layer, volatile: false };
                 parent.create_key(key.name(), access, &how)
@@ -244,7 +255,8 @@ impl<'a> Import<'a> {
     }
 
     fn registry_failed(&self, line: usize, error: Error) -> ControlFlow<()> {
-        self.fail(line, &Failure::explained(self.registry, error))
+        let registry = self.changes.registry(&error.path);
+        self.fail(line, &Failure::explained(registry, error))
     }
 
     fn fail(&self, line: usize, failure: &Failure) -> ControlFlow<()> {

@@ -6,38 +6,48 @@ mod report;
 
 use std::io::Read;
 use std::path::Path as FilePath;
-
-use libreg::Registry;
+use std::time::{Duration, Instant};
 
 use super::Session;
+use super::changes::Changes;
 use crate::cli::Import;
 use crate::exit::Failure;
 use crate::formats::reg;
 use crate::output::Out;
-use carry_out::Import as Run;
+use carry_out::{Import as Run, Outcome};
 use plan::Plan;
-use report::Report;
+use report::{Fate, Report};
+
+/// A file, and what came of it so far.
+struct File {
+    name: String,
+    document: reg::Document,
+    plan: Plan,
+    outcome: Outcome,
+    elapsed: Duration,
+}
 
 pub fn import(session: &mut Session, options: &Import) -> Result<(), Failure> {
     let under = options.under.as_deref().map(|path| session.path(path)).transpose()?;
     if let Some(under) = &under {
         under.key()?;
     }
-    let registry = session.registry()?;
-    let mut reports = Vec::new();
-    let mut outcome = Ok(());
+    let mut files = Vec::new();
     for file in &options.files {
         let name = file.display().to_string();
         let document = reg::parse(&read(file)?);
         let plan = Plan::new(&document, under.as_ref());
-        let report = import_file(registry, name, document, &plan, options);
-        outcome = report.outcome();
-        report.complain();
-        reports.push(report);
-        if outcome.is_err() {
-            break;
-        }
+        let (outcome, elapsed) = (Outcome::default(), Duration::ZERO);
+        files.push(File { name, document, plan, outcome, elapsed });
     }
+    let wrong = files.iter().any(|file| !file.document.errors.is_empty());
+    let fate = if wrong {
+        Fate::Nothing
+    } else {
+        import_files(session, &mut files, options.layer.layer.as_deref())?
+    };
+    let reports: Vec<Report> = files.into_iter().map(|file| Report::new(file, &fate)).collect();
+    reports.iter().for_each(Report::complain);
     let mut out = Out::stdout();
     if options.output.json {
         let reports: Vec<_> = reports.iter().map(Report::json).collect();
@@ -48,23 +58,41 @@ pub fn import(session: &mut Session, options: &Import) -> Result<(), Failure> {
         }
     }
     out.finish()?;
-    outcome
+    let mut outcomes: Vec<_> = reports.iter().map(Report::outcome).collect();
+    // Files that were right are not what is to be told.
+    outcomes.sort_by_key(|outcome| outcome.as_ref().err().is_none_or(Failure::is_told));
+    outcomes.into_iter().next().unwrap_or(Ok(()))
 }
 
-fn import_file(
-    registry: &Registry,
-    file: String,
-    document: reg::Document,
-    plan: &Plan,
-    options: &Import,
-) -> Report {
-    if !document.errors.is_empty() {
-        return Report::refused(file, document);
+/// Imports files in one go: all of them, or nothing.
+fn import_files(
+    session: &mut Session,
+    files: &mut [File],
+    layer: Option<&str>,
+) -> Result<Fate, Failure> {
+    let in_shells = session.in_transaction();
+    let hives: Vec<String> = files.iter().flat_map(|file| file.plan.hives()).collect();
+    let changes = Changes::begin(session, hives.iter().map(String::as_str))?;
+    for file in &mut *files {
+        let started = Instant::now();
+        let run = Run::new(&changes, layer, &file.plan);
+        run.carry_out(&file.plan);
+        file.outcome = run.finish();
+        file.elapsed = started.elapsed();
+        if !file.outcome.is_complete() {
+            return Ok(if in_shells { Fate::Pending } else { Fate::Nothing });
+        }
     }
-    let started = std::time::Instant::now();
-    let run = Run::new(registry, options.layer.layer.as_deref(), plan);
-    run.carry_out(plan);
-    Report::new(file, document, plan, run.finish(), started.elapsed())
+    let started = Instant::now();
+    let outcome = changes.commit();
+    if let Some(last) = files.last_mut() {
+        last.elapsed += started.elapsed();
+    }
+    Ok(match outcome {
+        Ok(()) if in_shells => Fate::Pending,
+        Ok(()) => Fate::Imported,
+        Err(failed) => Fate::NotAll(failed),
+    })
 }
 
 fn read(file: &FilePath) -> Result<Vec<u8>, Failure> {

@@ -109,6 +109,18 @@ impl Plan {
         planned
     }
 
+    /// The hives that it is about, perhaps more than once.
+    pub fn hives(&self) -> Vec<String> {
+        let hives = self.phases.iter().flat_map(|phase| match phase {
+            Phase::Delete { path, .. } => path.names().first().cloned().into_iter().collect(),
+            Phase::Write(levels) => match levels.first() {
+                Some(hives) => hives.iter().map(|hive| hive.path.clone()).collect(),
+                None => Vec::new(),
+            },
+        });
+        hives.collect()
+    }
+
     fn end_phase(&mut self, phase: &mut Building) {
         let levels = std::mem::take(phase).levels;
         if !levels.is_empty() {

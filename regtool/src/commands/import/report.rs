@@ -5,66 +5,66 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+use super::File;
 use super::carry_out::Outcome;
-use super::plan::{Plan, Planned};
+use crate::commands::changes::Failed;
 use crate::exit::{Code, Failure, complain};
 use crate::formats::reg::Document;
 
 /// How many lines are told of each kind of thing; `--json` tells all.
 const TOLD: usize = 10;
 
-/// What an import has to say about one file.
-pub struct Report {
-    file: String,
-    document: Document,
-    planned: Planned,
-    /// `None`: the file has errors, and nothing was tried.
-    outcome: Option<Outcome>,
-    elapsed: Duration,
+/// What came of an import.
+#[derive(Debug)]
+pub enum Fate {
+    /// All of it is done.
+    Imported,
+    /// It is done as far as it could be, in the shell's transaction.
+    Pending,
+    /// Nothing of it is done.
+    Nothing,
+    /// It could not be made durable in all hives.
+    NotAll(Box<Failed>),
 }
 
-impl Report {
-    /// Of a file that was carried out, as far as it went.
-    pub fn new(
-        file: String,
-        document: Document,
-        plan: &Plan,
-        outcome: Outcome,
-        elapsed: Duration,
-    ) -> Report {
-        Report { file, document, planned: plan.count(), outcome: Some(outcome), elapsed }
-    }
+/// What an import has to say about one file.
+pub struct Report<'a> {
+    file: String,
+    document: Document,
+    outcome: Outcome,
+    elapsed: Duration,
+    fate: &'a Fate,
+}
 
-    /// Of a file with errors.
-    pub fn refused(file: String, document: Document) -> Report {
-        Report {
-            file,
-            document,
-            planned: Planned::default(),
-            outcome: None,
-            elapsed: Duration::ZERO,
-        }
+impl<'a> Report<'a> {
+    /// Of a file, after all of them.
+    pub fn new(file: File, fate: &'a Fate) -> Report<'a> {
+        let File { name, document, outcome, elapsed, .. } = file;
+        Report { file: name, document, outcome, elapsed, fate }
     }
 
     /// Whether all was done, and if not, the last line about it.
     pub fn outcome(&self) -> Result<(), Failure> {
         let partial = |what, code| Err(Failure::Partial { subject: self.file.clone(), what, code });
-        let Some(outcome) = &self.outcome else {
+        if !self.document.errors.is_empty() {
             let what = format!("{} errors; nothing was imported", self.document.errors.len());
             return partial(what, Code::Other);
-        };
-        if outcome.lost {
-            let what = format!(
-                "stopped, the registry or a source was lost: {} of {} keys and {} of {} values were \
-                 imported",
-                outcome.keys, self.planned.keys, outcome.values, self.planned.values
-            );
+        }
+        if self.outcome.lost {
+            let what = "the registry or a source was lost; nothing was imported".to_owned();
             return partial(what, Code::Unavailable);
         }
-        if let Some(first) = outcome.failed.first() {
-            let alike = outcome.failed.iter().all(|failed| failed.code == first.code);
-            let what = format!("{} keys or values were not imported", outcome.failed.len());
+        if let Some(first) = self.outcome.failed.first() {
+            let alike = self.outcome.failed.iter().all(|failed| failed.code == first.code);
+            let count = self.outcome.failed.len();
+            let what = match self.fate {
+                Fate::Pending => format!("{count} keys or values were not imported"),
+                _ => format!("{count} keys or values cannot be imported; nothing was imported"),
+            };
             return partial(what, if alike { first.code } else { Code::Other });
+        }
+        if let Fate::NotAll(failed) = self.fate {
+            return partial(told(failed), failed.failure.code());
         }
         if !self.document.skipped.is_empty() {
             let what = format!("{} keys or values were left out", self.document.skipped.len());
@@ -86,7 +86,7 @@ impl Report {
                 self.tell_as(&mut told, kind, problem.line, &problem.kind.to_string());
             }
         }
-        for failed in self.outcome.iter().flat_map(|outcome| &outcome.failed) {
+        for failed in &self.outcome.failed {
             self.tell_as(&mut told, "not imported", failed.line, &failed.what);
         }
         for (kind, count) in told {
@@ -111,9 +111,12 @@ impl Report {
 
     /// One line for people.
     pub fn summary(&self) -> String {
-        let Some(outcome) = &self.outcome else {
-            return format!("{}: nothing was imported", self.file);
-        };
+        let outcome = &self.outcome;
+        match self.fate {
+            Fate::Nothing => return format!("{}: nothing was imported", self.file),
+            Fate::NotAll(failed) => return format!("{}: {}", self.file, told(failed)),
+            Fate::Imported | Fate::Pending => {}
+        }
         let mut summary =
             format!("{}: {} keys, {} values", self.file, outcome.keys, outcome.values);
         for (count, what) in [
@@ -144,7 +147,8 @@ impl Report {
             "left_out": problems(&self.document.skipped),
             "errors": problems(&self.document.errors),
         });
-        if let Some(outcome) = &self.outcome {
+        if self.document.errors.is_empty() {
+            let outcome = &self.outcome;
             json["keys"] = json!(outcome.keys);
             json["values"] = json!(outcome.values);
             json["deleted_keys"] = json!(outcome.deleted_keys);
@@ -154,9 +158,23 @@ impl Report {
                 .iter()
                 .map(|failed| lines(failed.line, failed.what.clone()))
                 .collect();
-            json["complete"] = json!(!outcome.lost && outcome.failed.is_empty());
             json["seconds"] = json!(self.elapsed.as_secs_f64());
         }
+        json["complete"] = json!(
+            matches!(self.fate, Fate::Imported | Fate::Pending) && self.outcome.is_complete()
+        );
         json
+    }
+}
+
+/// What came of an import that could not be made durable.
+fn told(failed: &Failed) -> String {
+    let what = failed.failure.to_string();
+    let hives = failed.made_in.join(", ");
+    match (failed.unknown, hives.is_empty()) {
+        (false, true) => format!("{what}; nothing was imported"),
+        (true, true) => what,
+        (false, false) => format!("{what}; it was imported into {hives} only"),
+        (true, false) => format!("{what}; it was imported into {hives}"),
     }
 }
