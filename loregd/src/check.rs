@@ -38,7 +38,7 @@ fn check_hive(name: &str, file: File, out: &mut dyn Write) -> Result<bool, Error
         }
     };
     let counts = caught(|| {
-        let database = RedbReader::open(file)?;
+        let database = RedbReader::of_file(file)?;
         hive::check(&*database.view()?, &mut |problem: Problem| tell(&problem))
     });
     match &counts {

@@ -7,7 +7,7 @@ use std::thread;
 use lcs_abi::rsi::{Answer, FRAME_HEADER, FromSource, Request, SourceError, frame};
 
 use crate::Error;
-use crate::hive::{StagedStep, Stages, Turn, Writer};
+use crate::hive::{StagedStep, Stages, Turn, Writer, is_step};
 use crate::outbox::Outbox;
 
 /// How many requests one commit takes.
@@ -26,15 +26,10 @@ pub(crate) struct Job {
     pub(crate) size: usize,
 }
 
-enum Message {
-    Job(Job),
-    Reopen,
-}
-
 /// The way to a hive's thread.
 pub(crate) struct Committer {
     hive: String,
-    messages: Sender<Message>,
+    jobs: Sender<Job>,
 }
 
 impl Committer {
@@ -45,7 +40,7 @@ impl Committer {
         outbox: Arc<Outbox>,
         max_frame: u32,
     ) -> Result<Self, Error> {
-        let (messages, receiver) = mpsc::channel();
+        let (jobs, receiver) = mpsc::channel();
         let mourner = Mourner { hive: hive.to_owned(), outbox: Arc::clone(&outbox) };
         thread::Builder::new()
             .name(format!("hive {hive}"))
@@ -54,21 +49,13 @@ impl Committer {
                 commit_all(writer, &receiver, &outbox, max_frame);
             })
             .map_err(|error| Error::System { what: "thread of a hive", error })?;
-        Ok(Committer { hive: hive.to_owned(), messages })
+        Ok(Committer { hive: hive.to_owned(), jobs })
     }
 
-    /// Queues a request; it is answered through the outbox.
+    /// Queues a request; it is answered through the outbox. One that reads is here because an error of the
+    /// store kept it from being answered at once.
     pub(crate) fn queue(&self, job: Job) -> Result<(), Error> {
-        self.send(Message::Job(job))
-    }
-
-    /// Has the hive opened again if an error closed it.
-    pub(crate) fn reopen(&self) -> Result<(), Error> {
-        self.send(Message::Reopen)
-    }
-
-    fn send(&self, message: Message) -> Result<(), Error> {
-        self.messages.send(message).map_err(|_| Error::WriterDied(self.hive.clone()))
+        self.jobs.send(job).map_err(|_| Error::WriterDied(self.hive.clone()))
     }
 }
 
@@ -86,25 +73,28 @@ impl Drop for Mourner {
     }
 }
 
-fn commit_all(mut writer: Writer, messages: &Receiver<Message>, outbox: &Outbox, max_frame: u32) {
+fn commit_all(mut writer: Writer, jobs: &Receiver<Job>, outbox: &Outbox, max_frame: u32) {
     let frame = |id, answer| answer_frame(id, answer, max_frame);
-    let mut queue = Queue { messages, stages: Stages::default(), staged: None };
-    while let Some(Group { steps, answered }) = queue.next_group() {
+    let mut queue = Queue { jobs, stages: Stages::default(), staged: None };
+    while let Some(Group { steps, reads, answered }) = queue.next_group() {
         outbox.push(answered.into_iter().map(|(id, answer)| frame(id, answer)).collect());
         let requests: Vec<&Request> = steps.iter().map(|(_, step)| &step.request).collect();
         let answers = writer.commit(&requests);
-        let mut frames = Vec::with_capacity(steps.len());
+        let mut frames = Vec::with_capacity(steps.len() + reads.len());
         for ((id, step), answer) in steps.into_iter().zip(answers) {
             queue.stages.settle(step, &answer);
             frames.push(frame(id, answer));
         }
+        let requests: Vec<&Request> = reads.iter().map(|(_, request)| request).collect();
+        let answers = writer.read(&requests);
+        frames.extend(reads.iter().zip(answers).map(|((id, _), answer)| frame(*id, answer)));
         outbox.push(frames);
     }
 }
 
 /// What arrives at the thread, and what it has to keep of that.
 struct Queue<'a> {
-    messages: &'a Receiver<Message>,
+    jobs: &'a Receiver<Job>,
     stages: Stages,
     /// A step from a stage, which waits for a group of its own.
     staged: Option<(u64, StagedStep)>,
@@ -115,6 +105,8 @@ struct Queue<'a> {
 struct Group {
     /// To be committed together.
     steps: Vec<(u64, StagedStep)>,
+    /// To be read, after that.
+    reads: Vec<(u64, Request)>,
     /// Answered without the disk.
     answered: Vec<(u64, Result<Answer, SourceError>)>,
 }
@@ -132,9 +124,9 @@ impl Queue<'_> {
             return Some(group);
         }
         let mut bytes = 0;
-        let mut next = Some(self.messages.recv().ok()?);
-        while let Some(message) = next {
-            if let Message::Job(Job { id, request, size }) = message {
+        let mut next = Some(self.jobs.recv().ok()?);
+        while let Some(Job { id, request, size }) = next {
+            if is_step(&request) {
                 match self.stages.take(request) {
                     Turn::Answered(answer) => group.answered.push((id, answer)),
                     Turn::Step(step) if step.is_staged() => {
@@ -146,10 +138,12 @@ impl Queue<'_> {
                         group.steps.push((id, step));
                     }
                 }
+            } else {
+                group.reads.push((id, request));
             }
-            let count = group.steps.len() + group.answered.len();
+            let count = group.steps.len() + group.reads.len() + group.answered.len();
             let room = count < GROUP_REQUESTS && bytes < GROUP_BYTES;
-            next = room.then(|| self.messages.try_recv().ok()).flatten();
+            next = room.then(|| self.jobs.try_recv().ok()).flatten();
         }
         Some(group)
     }
@@ -191,12 +185,12 @@ mod tests {
         assert!(thread.join().is_err());
     }
 
-    fn queue(messages: &Receiver<Message>) -> Queue<'_> {
-        Queue { messages, stages: Stages::default(), staged: None }
+    fn queue(jobs: &Receiver<Job>) -> Queue<'_> {
+        Queue { jobs, stages: Stages::default(), staged: None }
     }
 
-    fn job(id: u64, request: Request, size: usize) -> Message {
-        Message::Job(Job { id, request, size })
+    fn job(id: u64, request: Request, size: usize) -> Job {
+        Job { id, request, size }
     }
 
     #[test]
@@ -215,8 +209,6 @@ mod tests {
         }
         assert_eq!(next(), 2);
         assert_eq!(next(), 2);
-        sender.send(Message::Reopen).unwrap();
-        assert_eq!(next(), 0);
     }
 
     #[test]
@@ -233,7 +225,7 @@ mod tests {
         }
         let mut queue = queue(&receiver);
         let mut next = || {
-            let Group { steps, answered } = queue.next_group().unwrap();
+            let Group { steps, answered, .. } = queue.next_group().unwrap();
             let steps: Vec<u64> = steps.into_iter().map(|(id, _)| id).collect();
             (steps, answered)
         };

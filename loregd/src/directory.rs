@@ -40,6 +40,10 @@ impl Directory {
             .truncate(false)
             .mode(0o600)
             .open(&lock_path)
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::ReadOnlyFilesystem => File::open(&lock_path).map_err(|_| error),
+                _ => Err(error),
+            })
             .map_err(at(&lock_path))?;
         try_lock(path, &lock)?;
         Ok(Directory { path: path.to_owned(), _lock: lock })

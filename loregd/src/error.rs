@@ -62,7 +62,7 @@ pub enum Error {
         /// The error.
         error: io::Error,
     },
-    /// A thread or pipe could not be made.
+    /// A thread, a pipe or a signal's handler could not be made.
     #[error("{what}: {error}")]
     System {
         /// What was being made.
@@ -97,6 +97,16 @@ impl Error {
     /// Whether the options can't be right, so that starting again with the same ones is no use.
     pub fn is_usage(&self) -> bool {
         matches!(self, Error::OtherCase { .. } | Error::NotAccepted(Refusal::Invalid))
+    }
+
+    /// Whether the store is to be opened again before anything else can be had of it.
+    pub(crate) fn is_of_store(&self) -> bool {
+        matches!(self, Error::Database(_) | Error::Closed)
+    }
+
+    /// Whether the system could not read or write, which may be otherwise later.
+    pub(crate) fn is_of_disk(&self) -> bool {
+        matches!(self, Error::Database(error) if matches!(**error, redb::Error::Io(_)))
     }
 
     /// What LCS is told: anything but a refusal is a storage error.

@@ -73,6 +73,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: &Args) -> Result<Infallible, Error> {
+    survive_file_limits()?;
     let claim = arguments::claim(&args.hives);
     let mut connection = Connection::open(lcs_daemon::ready)?;
     lcs_daemon::namespace::enter_file_only()?;
@@ -84,4 +85,23 @@ fn serve(args: &Args) -> Result<Infallible, Error> {
         log::info!("serving {} hives in {}", claim.len(), args.data.display());
         lcs_daemon::ready();
     })
+}
+
+/// Makes a write beyond the limit for the size of files (RLIMIT_FSIZE) an error like that of a full disk, and
+/// not the end of this process.
+#[cfg(not(target_os = "redox"))]
+fn survive_file_limits() -> Result<(), Error> {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    // That the signal comes is of no interest; only that it does not do what it does by default.
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)))
+        .map(drop)
+        .map_err(|error| Error::System { what: "handler of SIGXFSZ", error })
+}
+
+/// Redox has no such limit.
+#[cfg(target_os = "redox")]
+fn survive_file_limits() -> Result<(), Error> {
+    Ok(())
 }

@@ -103,11 +103,14 @@ impl Hives {
         }
         let answer = match header.snapshot {
             Some(_) => Err(SourceError::NotSupported),
-            None => reader.answer(&request),
+            None => match reader.ask(&request) {
+                // The hive's thread opens the store again, or is about to have done so.
+                Err(error) if error.is_of_store() => {
+                    return committer.queue(Job { id, request, size });
+                }
+                answer => answer.map_err(|error| reader.tell(&error)),
+            },
         };
-        if reader.is_closed() {
-            committer.reopen()?;
-        }
         self.answers.push(answer_frame(id, answer, self.max_frame));
         Ok(())
     }

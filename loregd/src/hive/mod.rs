@@ -58,9 +58,14 @@ impl Hive {
         new_root: &KeyRecord,
     ) -> Result<Self, Error> {
         let mut writer = Writer::open(name, store, new_root)?;
-        let purged = writer.purge()?;
-        if purged > 0 {
-            log::info!("{name}: purged {purged} orphaned keys");
+        match writer.purge() {
+            Ok(0) => {}
+            Ok(purged) => log::info!("{name}: purged {purged} orphaned keys"),
+            // Nothing leads to an orphan; the next start purges it.
+            Err(error) if error.is_of_store() => {
+                log::error!("{name}: orphaned keys cannot be purged: {error}");
+            }
+            Err(error) => return Err(error),
         }
         let reader = Reader { shared: writer.shared() };
         Ok(Hive { reader, writer, stages: Stages::default() })
@@ -164,13 +169,16 @@ pub struct Reader {
 impl Reader {
     /// Answers a request that [`is_step`] does not claim.
     pub fn answer(&self, request: &Request) -> Result<Answer, SourceError> {
+        self.ask(request).map_err(|error| self.shared.tell(&error))
+    }
+
+    /// The same, and an error that LCS and the log were not told of.
+    pub(crate) fn ask(&self, request: &Request) -> Result<Answer, Error> {
         let committed = self.shared.committed.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(rows) = committed.as_ref() else {
-            return Err(self.shared.tell(&Error::Closed));
-        };
+        let rows = committed.as_ref().ok_or(Error::Closed)?;
         let page_limit = self.shared.page_limit.load(Ordering::Relaxed);
         let reading = Reading { rows, page_limit };
-        let answer = match request {
+        match request {
             Request::Lookup { parent, name } => reading.lookup(*parent, name),
             Request::EnumChildren { parent, after, bytes } => {
                 reading.enum_children(*parent, after.as_deref(), *bytes)
@@ -188,14 +196,12 @@ impl Reader {
             // Nothing is answered before it is durable.
             Request::Flush => Ok(Answer::Done),
             _ => Err(SourceError::NotSupported.into()),
-        };
-        answer.map_err(|error| self.shared.tell(&error))
+        }
     }
 
-    /// Whether an error of the store closed the hive; its writer tries to open it again at the next step.
-    pub fn is_closed(&self) -> bool {
-        let committed = self.shared.committed.read().unwrap_or_else(PoisonError::into_inner);
-        committed.is_none()
+    /// What LCS gets for an error, which goes to the log.
+    pub(crate) fn tell(&self, error: &Error) -> SourceError {
+        self.shared.tell(error)
     }
 
     /// Makes answers fit into frames of `max_frame` bytes.

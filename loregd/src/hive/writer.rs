@@ -6,11 +6,11 @@ use std::sync::Arc;
 use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, Changes, Condition, KeyRecord, Request, SourceError};
 
-use super::Shared;
 use super::both::{Committed, Home, Working};
 use super::ledger::{self, Ledger};
 use super::rows::{self, FORMAT, HiveRow, Kind};
 use super::step::Step;
+use super::{Reader, Shared};
 use crate::Error;
 use crate::store::{Memory, Rows, Store};
 
@@ -26,7 +26,7 @@ pub struct Writer {
     memory: Memory,
     ledger: Ledger,
     root: Guid,
-    /// The store failed and was not opened again yet.
+    /// The store can't be written before it is opened again.
     closed: bool,
     in_doubt: Option<InDoubt>,
 }
@@ -50,9 +50,9 @@ impl Writer {
             shared: Arc::new(Shared::new(name)),
             ledger: Ledger::read(&*store.view()?)?,
             root: new_root.key,
+            closed: !store.is_writable(),
             store,
             memory: Memory::default(),
-            closed: false,
             in_doubt: None,
         };
         match read_hive_row(&*writer.store.view()?)? {
@@ -122,10 +122,11 @@ impl Writer {
     /// fails, all do.
     pub fn commit(&mut self, requests: &[&Request]) -> Answers {
         let failed = |error: SourceError| requests.iter().map(|_| Err(error)).collect();
-        if self.closed
-            && let Err(error) = self.reopen()
-        {
-            return failed(self.shared.tell(&error));
+        if self.closed {
+            match self.reopen() {
+                Ok(()) => log::warn!("{}: can be written again", self.shared.name),
+                Err(error) => return failed(self.shared.tell(&error)),
+            }
         }
         if requests.is_empty() {
             return Answers::new();
@@ -156,7 +157,24 @@ impl Writer {
         }
     }
 
-    /// Runs one commit, with the ledger's rows in it. After an error the store is open again.
+    /// Answers requests that read, and that a [`super::Reader`] could not answer for an error of the store:
+    /// it is opened again first, unless that has happened meanwhile.
+    pub(crate) fn read(&mut self, requests: &[&Request]) -> Answers {
+        let reader = Reader { shared: self.shared() };
+        let mut reopened = false;
+        let mut read = |request: &Request| match reader.ask(request) {
+            Err(error) if error.is_of_store() && !reopened => {
+                reopened = true;
+                self.reopen_after(&error);
+                reader.ask(request)
+            }
+            answer => answer,
+        };
+        let answers: Vec<_> = requests.iter().map(|request| read(request)).collect();
+        answers.into_iter().map(|answer| answer.map_err(|error| reader.tell(&error))).collect()
+    }
+
+    /// Runs one commit, with the ledger's rows in it. After an error the store is open again if it can be.
     fn transact(
         &mut self,
         mut work: impl FnMut(&mut Working, &mut Ledger) -> Result<bool, Error>,
@@ -180,30 +198,49 @@ impl Writer {
             Err(error) => {
                 let commits = self.ledger.commits() + 1;
                 self.in_doubt = stays.then_some(InDoubt { commits, memory });
-                self.reopen()?;
+                self.reopen_after(&error);
                 return Err(error);
             }
         }
         Ok(())
     }
 
+    /// Opens the store again after an error, which is logged elsewhere unless nobody will hear of it.
+    fn reopen_after(&mut self, error: &Error) {
+        let name = self.shared.name.clone();
+        match self.reopen() {
+            Ok(()) => log::warn!("{name}: opened again after an error: {error}"),
+            Err(again) => log::error!("{name}: cannot be written: {again}; first error: {error}"),
+        }
+    }
+
     /// Opens the store again, so that it says what it holds, and makes memory follow it. The callers of a
     /// commit in doubt hear of an error in any case: what can be read now may still not be on the disk.
+    ///
+    /// # Errors
+    /// It can't be written yet. What is there is published all the same if it can be read; whether a commit
+    /// in doubt happened is settled only when it can be written again.
     fn reopen(&mut self) -> Result<(), Error> {
         self.closed = true;
         self.ledger.forget();
         // Also because no view may be held while the store opens.
         self.shared.publish(None);
-        self.store.reopen()?;
-        self.ledger = Ledger::read(&*self.store.view()?)?;
-        if let Some(in_doubt) = self.in_doubt.take()
-            && in_doubt.commits == self.ledger.commits()
-        {
-            self.memory = in_doubt.memory;
-        }
-        self.publish()?;
+        let opened = self.store.reopen();
+        let store = match self.store.view() {
+            Ok(view) => view,
+            Err(error) => return opened.and(Err(error)),
+        };
+        self.ledger = Ledger::read(&*store)?;
+        let happened = |in_doubt: &&InDoubt| in_doubt.commits == self.ledger.commits();
+        let memory = match self.in_doubt.as_ref().filter(happened) {
+            Some(in_doubt) => in_doubt.memory.clone(),
+            None => self.memory.clone(),
+        };
+        self.shared.publish(Some(Committed { store, memory: memory.clone() }));
+        opened?;
+        self.memory = memory;
+        self.in_doubt = None;
         self.closed = false;
-        log::warn!("{}: opened again after an error", self.shared.name);
         Ok(())
     }
 

@@ -86,6 +86,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn is_writable(&self) -> bool {
+        true
+    }
+
     fn reopen(&mut self) -> Result<(), Error> {
         Ok(())
     }

@@ -57,6 +57,13 @@ pub trait Store: Send {
     /// isn't known whether the changes are there; [`Store::reopen`] settles it.
     fn commit(&mut self, work: &mut Work) -> Result<(), Error>;
 
+    /// Whether [`Store::commit`] can do anything: a store whose disk does not let it be written may still be
+    /// read. [`Store::reopen`] tries again.
+    fn is_writable(&self) -> bool;
+
     /// Starts anew after an error of the engine. Nobody may hold a view.
+    ///
+    /// # Errors
+    /// It can't be written. [`Store::view`] may show what is there all the same.
     fn reopen(&mut self) -> Result<(), Error>;
 }

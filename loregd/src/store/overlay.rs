@@ -1,18 +1,16 @@
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::{PoisonError, RwLock};
 
 use redb::StorageBackend;
 
 const BLOCK: usize = 4096;
 
-/// A database's file that stays as it is: what redb writes to open it, and to recover it after a crash,
-/// is kept in memory beside it.
+/// A database's file, or what stands for one, that stays as it is: what redb writes to open it, and to
+/// recover it after a crash, is kept in memory beside it.
 #[derive(Debug)]
 pub(super) struct Overlay {
-    file: File,
+    file: Box<dyn StorageBackend>,
     contents: RwLock<Contents>,
 }
 
@@ -26,8 +24,8 @@ struct Contents {
 }
 
 impl Overlay {
-    pub(super) fn new(file: File) -> io::Result<Self> {
-        let length = file.metadata()?.len();
+    pub(super) fn new(file: Box<dyn StorageBackend>) -> io::Result<Self> {
+        let length = file.len()?;
         let contents = Contents { length, from_file: length, written: BTreeMap::new() };
         Ok(Overlay { file, contents: RwLock::new(contents) })
     }
@@ -43,16 +41,16 @@ impl Contents {
     }
 
     /// What the file says at `offset`, and zeros behind its end.
-    fn read_file(&self, file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    fn read_file(&self, file: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let there = self.from_file.saturating_sub(offset);
         let there = usize::try_from(there).unwrap_or(usize::MAX).min(out.len());
         let (from_file, beyond) = out.split_at_mut(there);
-        file.read_exact_at(from_file, offset)?;
+        file.read(offset, from_file)?;
         beyond.fill(0);
         Ok(())
     }
 
-    fn block(&mut self, file: &File, number: u64) -> io::Result<&mut [u8; BLOCK]> {
+    fn block(&mut self, file: &dyn StorageBackend, number: u64) -> io::Result<&mut [u8; BLOCK]> {
         if !self.written.contains_key(&number) {
             let mut block = [0; BLOCK];
             self.read_file(file, number * BLOCK as u64, &mut block)?;
@@ -78,7 +76,7 @@ impl StorageBackend for Overlay {
         let contents = self.contents.read().unwrap_or_else(PoisonError::into_inner);
         contents.check(offset, out.len())?;
         if contents.written.is_empty() {
-            return contents.read_file(&self.file, offset, out);
+            return contents.read_file(&*self.file, offset, out);
         }
         while !out.is_empty() {
             let (number, within, length) = part(offset, out.len());
@@ -86,7 +84,7 @@ impl StorageBackend for Overlay {
             match contents.written.get(&number).and_then(|block| block.get(within..within + length))
             {
                 Some(written) => now.copy_from_slice(written),
-                None => contents.read_file(&self.file, offset, now)?,
+                None => contents.read_file(&*self.file, offset, now)?,
             }
             offset += length as u64;
             out = later;
@@ -100,7 +98,7 @@ impl StorageBackend for Overlay {
             // What is cut off reads as zeros when the length grows again.
             let (number, within, _) = part(length, 0);
             if within > 0 && contents.written.contains_key(&number) {
-                contents.block(&self.file, number)?[within..].fill(0);
+                contents.block(&*self.file, number)?[within..].fill(0);
             }
             contents.written.retain(|number, _| number * (BLOCK as u64) < length);
             contents.from_file = contents.from_file.min(length);
@@ -119,7 +117,7 @@ impl StorageBackend for Overlay {
         while !data.is_empty() {
             let (number, within, length) = part(offset, data.len());
             let (now, later) = data.split_at(length);
-            contents.block(&self.file, number)?[within..within + length].copy_from_slice(now);
+            contents.block(&*self.file, number)?[within..within + length].copy_from_slice(now);
             offset += length as u64;
             data = later;
         }
@@ -129,7 +127,10 @@ impl StorageBackend for Overlay {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use proptest::prelude::*;
+    use redb::backends::FileBackend;
 
     use super::*;
 
@@ -155,7 +156,8 @@ mod tests {
         ) {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), &original).unwrap();
-            let overlay = Overlay::new(File::open(file.path()).unwrap()).unwrap();
+            let under = FileBackend::new(File::open(file.path()).unwrap()).unwrap();
+            let overlay = Overlay::new(Box::new(under)).unwrap();
             let mut expected = original.clone();
             for operation in operations {
                 match operation {

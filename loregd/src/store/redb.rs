@@ -1,7 +1,10 @@
+use std::cell::Cell;
 use std::fs::File;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use redb::backends::FileBackend;
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable,
     StorageBackend, Table, TableDefinition,
@@ -17,38 +20,78 @@ const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
 /// Memory for pages of one database, in bytes. The system's page cache stands behind it.
 const CACHE_SIZE: usize = 16 << 20;
 
+/// What opens a database for reading and writing, or for reading only.
+type Opener<T> = Box<dyn Fn() -> Result<T, Error> + Send>;
+
 /// A store in a redb database.
 pub struct RedbStore {
-    open: Box<dyn Fn() -> Result<Database, DatabaseError> + Send>,
-    /// `None` after an error of which it did not recover.
-    database: Option<Database>,
+    open: Opener<Database>,
+    open_reader: Opener<RedbReader>,
+    state: State,
+}
+
+enum State {
+    Writable(Database),
+    /// The disk did not let the database be opened for writing.
+    Readable(RedbReader),
+    Closed,
 }
 
 impl RedbStore {
     /// Opens the database in this file, or makes it. After a crash, and before every start, redb reads the
     /// whole file and checks it; so damage is an error here and no surprise later.
+    ///
+    /// Opening writes. Where the disk is full or read-only, what is there can be read all the same: see
+    /// [`Store::is_writable`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let path = path.to_owned();
-        Self::with(move || builder().create(&path))
+        let (writing, reading) = (path.to_owned(), path.to_owned());
+        let again = Cell::new(false);
+        Self::with(
+            move || {
+                if again.replace(true) {
+                    forget_cached(&writing)?;
+                }
+                builder().create(&writing)
+            },
+            move || FileBackend::new(File::open(&reading)?),
+        )
     }
 
-    /// A store in the database that `open` opens, now and again after an error.
-    pub fn with(
+    /// A store in the database that `open` opens, now and again after an error, and that can be read through
+    /// what `open_reader` opens when the disk does not let it be written.
+    pub fn with<B: StorageBackend>(
         open: impl Fn() -> Result<Database, DatabaseError> + Send + 'static,
+        open_reader: impl Fn() -> Result<B, DatabaseError> + Send + 'static,
     ) -> Result<Self, Error> {
-        let mut store = RedbStore { open: Box::new(open), database: None };
-        store.reopen()?;
+        let mut store = RedbStore {
+            open: Box::new(move || open_with_rows(open()?)),
+            open_reader: Box::new(move || RedbReader::open(open_reader()?)),
+            state: State::Closed,
+        };
+        match store.reopen() {
+            Err(error) if store.view().is_ok() => {
+                log::error!("the database can be read, but not written: {error}");
+            }
+            opened => opened?,
+        }
         Ok(store)
     }
 
     fn database(&self) -> Result<&Database, Error> {
-        self.database.as_ref().ok_or(Error::Closed)
+        match &self.state {
+            State::Writable(database) => Ok(database),
+            State::Readable(_) | State::Closed => Err(Error::Closed),
+        }
     }
 }
 
 impl Store for RedbStore {
     fn view(&self) -> Result<View, Error> {
-        view(self.database()?)
+        match &self.state {
+            State::Writable(database) => view(database),
+            State::Readable(reader) => reader.view(),
+            State::Closed => Err(Error::Closed),
+        }
     }
 
     fn commit(&mut self, work: &mut Work) -> Result<(), Error> {
@@ -63,17 +106,56 @@ impl Store for RedbStore {
         Ok(())
     }
 
+    fn is_writable(&self) -> bool {
+        matches!(self.state, State::Writable(_))
+    }
+
     fn reopen(&mut self) -> Result<(), Error> {
         // First, because a database can be open only once.
-        self.database = None;
-        let database = (self.open)()?;
-        // A view needs the table to be there.
+        self.state = State::Closed;
+        match (self.open)() {
+            Ok(database) => {
+                self.state = State::Writable(database);
+                Ok(())
+            }
+            Err(error) => {
+                // Only where it is the disk: a database that another process holds open changes while it is
+                // read.
+                if error.is_of_disk()
+                    && let Ok(reader) = (self.open_reader)()
+                {
+                    self.state = State::Readable(reader);
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Has the system read the file from the disk from now on. After an error of fsync its cache may hold, as if
+/// they were written, pages that never reached the disk; what is committed on top of them would be lost with
+/// them.
+#[cfg(not(target_os = "redox"))]
+fn forget_cached(path: &Path) -> io::Result<()> {
+    use rustix::fs::{Advice, fadvise};
+
+    Ok(fadvise(File::open(path)?, 0, None, Advice::DontNeed)?)
+}
+
+/// On Redox nobody can be asked to.
+#[cfg(target_os = "redox")]
+fn forget_cached(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes sure that the table is there: a view needs it.
+fn open_with_rows(database: Database) -> Result<Database, Error> {
+    if view(&database).is_err() {
         let transaction = database.begin_write()?;
         transaction.open_table(ROWS)?;
         transaction.commit()?;
-        self.database = Some(database);
-        Ok(())
     }
+    Ok(database)
 }
 
 /// A database that is only read. Its file stays as it is, also if it was not closed in order: what redb has
@@ -83,9 +165,14 @@ pub struct RedbReader {
 }
 
 impl RedbReader {
-    /// Opens the database in this file, and checks all of it as [`RedbStore::open`] does.
-    pub fn open(file: File) -> Result<Self, Error> {
-        let overlay = Overlay::new(file).map_err(DatabaseError::from)?;
+    /// Opens the database in this file.
+    pub fn of_file(file: File) -> Result<Self, Error> {
+        Self::open(FileBackend::new(file)?)
+    }
+
+    /// Opens the database, and checks all of it as [`RedbStore::open`] does.
+    pub fn open(file: impl StorageBackend) -> Result<Self, Error> {
+        let overlay = Overlay::new(Box::new(file)).map_err(DatabaseError::from)?;
         if overlay.len().map_err(DatabaseError::from)? == 0 {
             return Err(Error::Damaged("the file is empty".to_owned()));
         }

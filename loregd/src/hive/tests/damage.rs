@@ -47,11 +47,20 @@ pub(super) struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
     full: Arc<AtomicBool>,
     unsynced: Arc<AtomicBool>,
+    unreadable: Arc<AtomicBool>,
 }
 
 impl Disk {
     pub(super) fn fill(&self, full: bool) {
         self.full.store(full, Ordering::Relaxed);
+    }
+
+    fn store(&self) -> Result<RedbStore, crate::Error> {
+        let (writing, reading) = (self.clone(), self.clone());
+        RedbStore::with(
+            move || redb::Database::builder().create_with_backend(writing.clone()),
+            move || Ok(reading.clone()),
+        )
     }
 
     fn fail_if(flag: &AtomicBool) -> io::Result<()> {
@@ -68,6 +77,7 @@ impl StorageBackend for Disk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        Self::fail_if(&self.unreadable)?;
         let offset = offset as usize;
         out.copy_from_slice(&self.bytes.lock().unwrap()[offset..offset + out.len()]);
         Ok(())
@@ -93,10 +103,8 @@ impl StorageBackend for Disk {
 
 pub(super) fn on_failing_disk() -> (Disk, Fixture) {
     let disk = Disk::default();
-    let same = disk.clone();
-    let store =
-        RedbStore::with(move || redb::Database::builder().create_with_backend(same.clone()));
-    (disk, Fixture::new(Box::new(store.unwrap()), None))
+    let store = disk.store().unwrap();
+    (disk, Fixture::new(Box::new(store), None))
 }
 
 #[test]
@@ -139,4 +147,74 @@ fn a_commit_that_may_not_have_reached_the_disk_is_an_error_and_its_outcome_is_th
     let happened = fixture.happened(3);
     assert_eq!(fixture.values(root).len(), usize::from(happened));
     assert_eq!(fixture.values(volatile).len(), usize::from(happened));
+}
+
+#[test]
+fn a_full_disk_does_not_keep_anybody_from_reading_and_writes_work_again_with_it() {
+    let (disk, mut fixture) = on_failing_disk();
+    let root = fixture.root();
+    let volatile = fixture.make_volatile_key(1, root, "V");
+    let set = |key, data: &[u8]| vec![set_value(key, "v", "base", data)];
+    fixture.step(set(root, b"1")).unwrap();
+    fixture.step(set(volatile, b"1")).unwrap();
+    disk.fill(true);
+    for _ in 0..3 {
+        assert_eq!(fixture.step(set(root, &[0; 10_000])), Err(SourceError::StorageError));
+        assert_eq!(fixture.step(set(volatile, b"2")), Err(SourceError::StorageError));
+        for key in [root, volatile] {
+            assert_eq!(fixture.values(key)[0].data, b"1");
+        }
+    }
+    disk.fill(false);
+    fixture.step(set(root, b"3")).unwrap();
+    fixture.step(set(volatile, b"3")).unwrap();
+    for key in [root, volatile] {
+        assert_eq!(fixture.values(key)[0].data, b"3");
+    }
+}
+
+#[test]
+fn a_hive_on_a_full_disk_opens_for_reading_and_is_written_when_that_works_again() {
+    let (disk, mut fixture) = on_failing_disk();
+    let root = fixture.root();
+    fixture.step(vec![set_value(root, "v", "base", b"1")]).unwrap();
+    fixture.step(vec![Mutation::CreateKey(record(1, root, "orphan"))]).unwrap();
+    drop(fixture.hive);
+    disk.fill(true);
+    let mut hive = Hive::open("Machine", Box::new(disk.store().unwrap())).unwrap();
+    let value = Request::QueryValue { key: root, name: "v".into(), after_layer: None };
+    let expected = hive.answer(&value);
+    assert!(matches!(&expected, Ok(Answer::Values { entries, .. }) if entries.len() == 1));
+    let step = apply(3, vec![], vec![set_value(root, "w", "base", b"2")]);
+    assert_eq!(hive.answer(&step), Err(SourceError::StorageError));
+    assert_eq!(hive.answer(&value), expected);
+    disk.fill(false);
+    assert_eq!(hive.answer(&step), Ok(Answer::Applied { first_sequence: None }));
+}
+
+#[test]
+fn no_hive_is_made_up_where_the_disk_cannot_take_one() {
+    let disk = Disk::default();
+    disk.fill(true);
+    assert!(disk.store().is_err());
+}
+
+#[test]
+fn a_read_that_fails_has_the_store_opened_again() {
+    let (disk, mut fixture) = on_failing_disk();
+    let root = fixture.root();
+    let data = vec![7; 100_000];
+    fixture.step(vec![set_value(root, "v", "base", &data)]).unwrap();
+    // So that the value is not in the cache of redb.
+    disk.fill(true);
+    fixture.step(vec![set_value(root, "w", "base", &data)]).unwrap_err();
+    disk.unreadable.store(true, Ordering::Relaxed);
+    let value = Request::QueryValue { key: root, name: "v".into(), after_layer: None };
+    assert_eq!(fixture.hive.reader.answer(&value), Err(SourceError::StorageError));
+    assert_eq!(fixture.hive.writer.read(&[&value]), [Err(SourceError::StorageError)]);
+    disk.fill(false);
+    disk.unreadable.store(false, Ordering::Relaxed);
+    let answers = fixture.hive.writer.read(&[&value, &value]);
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    fixture.hive.reader.answer(&value).unwrap();
 }
