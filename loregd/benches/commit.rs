@@ -15,6 +15,7 @@ use redb::{Database, TableDefinition};
 const COMMITS: u32 = 1000;
 const GROUP: usize = 64;
 const KEYS: usize = 30_000;
+const STAGED: usize = 200_000;
 
 fn main() -> Result<(), loregd::Error> {
     let directory = tempfile::tempdir().expect("a directory");
@@ -63,6 +64,25 @@ fn main() -> Result<(), loregd::Error> {
     );
 
     drop(writer);
+    let mut hive = Hive::open("Machine", Box::new(RedbStore::open(&path)?))?;
+    let staging = Instant::now();
+    let root = hive.root();
+    for part in 0..STAGED / 1000 {
+        let mutations = (0..1000).map(|number| staged_value(root, part * 1000 + number)).collect();
+        assert!(hive.answer(&Request::Stage { stage: 1, mutations }).is_ok());
+    }
+    let staging = staging.elapsed();
+    let begin = Instant::now();
+    let conditions = Vec::new();
+    let step = Request::Apply { conditions, changes: Changes::Stage(1), first_sequence: next() };
+    assert!(hive.answer(&step).is_ok());
+    println!(
+        "one step of 64 MiB in {STAGED} values: {:>9.1} ms (and {:.1} ms to stage it)",
+        begin.elapsed().as_secs_f64() * 1e3,
+        staging.as_secs_f64() * 1e3
+    );
+    drop(hive);
+
     let size = std::fs::metadata(&path).map_or(0, |file| file.len());
     let begin = Instant::now();
     RedbStore::open(&path)?;
@@ -112,6 +132,17 @@ fn set_value(key: Guid, first_sequence: u64) -> Request {
     };
     let write = Mutation::WriteKey { key, sd: None, last_write: Some(first_sequence as i64) };
     apply(first_sequence, vec![set, write])
+}
+
+/// With names and all else, 64 MiB are 200,000 of these.
+fn staged_value(key: Guid, number: usize) -> Mutation {
+    Mutation::SetValue {
+        key,
+        name: name(&format!("Staged{number}")),
+        layer: name("base"),
+        value_type: 3,
+        data: vec![7; 288],
+    }
 }
 
 fn create_key(parent: Guid, number: usize, first_sequence: u64) -> Request {
