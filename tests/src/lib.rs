@@ -3,6 +3,8 @@
 
 pub mod bench;
 pub mod client;
+pub mod daemons;
+pub mod dice;
 pub mod echo;
 pub mod eventually;
 pub mod harness;

@@ -2,63 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 use std::{env, fs, thread};
 
 use hosted as _;
 use libredox::errno::{EIO, ENODEV};
-use libreg::{Access, HiveState, Key, Registry, SetValue, ValueType};
+use libreg::{Access, Key, Registry, SetValue, ValueType};
+use registry_tests::daemons::{loregd, machine_is_up, root_directory, signal};
+use registry_tests::dice::Dice;
 use registry_tests::eventually::eventually;
 use registry_tests::harness::{PATIENCE, Process, Root, binary, session_in};
 use registry_tests::registry::create;
-use rustix::process::{Pid, Signal, kill_process};
-
-/// Numbers that look random and can be had again: a linear congruential generator (Knuth's MMIX).
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Dice {
-        let seed = match env::var("SEED") {
-            Ok(seed) => seed.parse().expect("SEED is a number"),
-            Err(_) => {
-                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-                now.map_or(1, |now| u64::from(now.subsec_nanos()))
-            }
-        };
-        println!("SEED={seed}");
-        Dice(seed)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
-
-fn root_directory() -> PathBuf {
-    env::var_os("REDOX_HOSTED").expect("a root").into()
-}
-
-fn loregd() -> Process {
-    let mut command = Command::new(binary("loregd"));
-    command.arg("--data").arg(root_directory().join("var/lib/loregd"));
-    Process::spawn_ready(&mut command)
-}
+use rustix::process::Signal;
 
 fn set(key: &Key, name: &str, number: u64) -> Result<(), libreg::Error> {
     let (qword, data) = (ValueType::Qword.code(), number.to_le_bytes());
     key.set_value(name, qword, &data, &SetValue::default()).map(drop)
-}
-
-fn machine_is_up() -> bool {
-    Registry::open().and_then(|registry| registry.status()).is_ok_and(|status| {
-        status.hives.iter().any(|hive| hive.name == "Machine" && hive.state == HiveState::Up)
-    })
 }
 
 /// What a writer wrote and was acknowledged, and the error that ended it.
@@ -133,7 +96,7 @@ fn every_acknowledged_write_survives_fifty_kills_of_loregd_on_the_same_handle() 
         |root| root.daemon("lcs-scheme", &[]),
         |_| {
             let mut dice = Dice::new();
-            let mut source = loregd();
+            let mut source = loregd(&[]);
             let key = Arc::new(create(r"Machine\Kills"));
             let mut last = BTreeMap::new();
             for round in 1..=50 {
@@ -144,7 +107,7 @@ fn every_acknowledged_write_survives_fifty_kills_of_loregd_on_the_same_handle() 
                     assert_eq!(error.errno(), Some(EIO), "{error}");
                 }
                 assert_eq!(key.value("0-0").expect_err("no source").errno(), Some(EIO));
-                source = loregd();
+                source = loregd(&[]);
                 check(&key, &last);
             }
             assert!(!last.is_empty());
@@ -158,17 +121,14 @@ fn every_acknowledged_write_survives_kills_of_lcs() {
         |root| root.daemon("lcs-scheme", &["--supervise"]),
         |_| {
             let mut dice = Dice::new();
-            let data = root_directory().join("var/lib/loregd");
-            let mut command = Command::new(binary("loregd"));
-            command.arg("--supervise").arg("--data").arg(data);
-            let _source = Process::spawn_ready(&mut command);
+            let _source = loregd(&["--supervise"]);
             let mut last = BTreeMap::new();
             for round in 1..=5 {
                 let key = Arc::new(create(r"Machine\Kills"));
                 check(&key, &last);
                 let writers = Writers::start(&key, round);
                 writers.wait_for(dice.below(120));
-                kill("lcs-scheme");
+                signal("lcs-scheme", Signal::KILL);
                 for error in writers.join(&mut last) {
                     assert!(matches!(error.errno(), Some(EIO | ENODEV)), "{error}");
                 }
@@ -179,22 +139,13 @@ fn every_acknowledged_write_survives_kills_of_lcs() {
     );
 }
 
-/// `kill -9` of a supervised daemon.
-fn kill(name: &str) {
-    let file = root_directory().join("run").join(format!("{name}.pid"));
-    let pid =
-        fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let pid = Pid::from_raw(pid.trim().parse().expect("a process id")).expect("a process id");
-    kill_process(pid, Signal::KILL).expect("killing a daemon");
-}
-
 #[test]
 fn fifty_interrupted_imports_say_so_and_what_they_say_is_imported_is_there() {
     session_in(
         |root| root.daemon("lcs-scheme", &[]),
         |_| {
             let mut dice = Dice::new();
-            let mut source = loregd();
+            let mut source = loregd(&[]);
             let file = root_directory().join("some.reg");
             write_reg_file(&file, 600);
             let registry = Registry::open().expect("the registry");
@@ -222,7 +173,7 @@ fn fifty_interrupted_imports_say_so_and_what_they_say_is_imported_is_there() {
                 let stdout = regtool.stdout.as_mut().expect("its output");
                 stdout.read_to_string(&mut report).expect("its report");
                 let status = regtool.wait().expect("its end");
-                source = loregd();
+                source = loregd(&[]);
                 let report: serde_json::Value =
                     serde_json::from_str(&report).expect("a report in JSON");
                 let report = report.get(0).unwrap_or(&report);
@@ -292,7 +243,7 @@ fn import_while_loregd_is_killed() {
         if finished.load(Ordering::Relaxed) {
             continue;
         }
-        kill("loregd");
+        signal("loregd", Signal::KILL);
         let status = running.wait(PATIENCE).expect("an end of the import");
         // It may have ended just before.
         if status.code() != Some(0) {
