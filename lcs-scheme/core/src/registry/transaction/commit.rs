@@ -9,7 +9,7 @@ use futures_util::stream;
 use hashbrown::HashMap;
 use lcs_abi::BASE_LAYER;
 use lcs_abi::Guid;
-use lcs_abi::call::{TransactionState, TransactionStatusAnswer};
+use lcs_abi::call::TransactionStatusAnswer;
 use lcs_abi::rsi::{Answer, Changes, Mutation, Request};
 
 use super::super::Registry;
@@ -59,6 +59,8 @@ impl<B: Backend> Registry<B> {
         let structural = self.with_writes(site, WriteSet::is_structural) == Some(true);
         let _hive = if structural { Some(self.locks.no_steps(slot.into()).await) } else { None };
         let _values = self.hold_values(site).await;
+        // While it waited for others, it may have come to its end.
+        self.with(|state| state.open_transaction(id).map(drop))?;
         let outcome = match self.check(site).await {
             Ok(sds) => self.carry_out(id, site, sds).await,
             Err(error) => Err(error),
@@ -85,8 +87,7 @@ impl<B: Backend> Registry<B> {
     /// Checks what no condition of a step can say. Gives the security descriptors that keys of others will
     /// have.
     async fn check(&self, site: Site) -> Result<HashMap<Guid, Vec<u8>>, Error> {
-        let gone = || Error::TransactionEnded(TransactionState::Aborted);
-        let unnamed = self.with_writes(site, WriteSet::unnamed).ok_or_else(gone)?;
+        let unnamed = self.with_writes(site, WriteSet::unnamed).unwrap_or_default();
         let looks = unnamed.into_iter().map(|key| self.has_visible_children(site, key));
         let mut looks = stream::iter(looks).buffer_unordered(CHECKED_AT_ONCE);
         while let Some(has_children) = looks.next().await {

@@ -163,6 +163,25 @@ fn one_that_is_given_up_while_it_waits_for_another_one_can_be_committed_later() 
 }
 
 #[test]
+fn one_that_waits_for_another_one_when_its_source_dies_ends_with_its_source() {
+    let (client, _) = Client::with_hive([]);
+    let [first, second] = [client.begin(), client.begin()];
+    client.create_in_transaction(first, "Test\\a").unwrap();
+    client.create_in_transaction(second, "Test\\b").unwrap();
+    client.world.set_delays(vec![3]);
+    client.run(async {
+        let mut runs = Box::pin(client.registry.commit(first));
+        let mut waiting = Box::pin(client.registry.commit(second));
+        assert!(waits(&mut runs));
+        assert!(waits(&mut waiting));
+        client.disconnect(1);
+        drop(runs);
+        assert_eq!(waiting.await, over(TransactionState::SourceDown));
+    });
+    assert_eq!(client.state(second), TransactionState::SourceDown);
+}
+
+#[test]
 fn a_step_that_was_sent_is_not_undone_by_closing() {
     let (client, _) = Client::with_hive([]);
     let (transaction, _) = written(&client);
