@@ -1,13 +1,12 @@
 //! Daemons in the hands of a session's body.
 
+use std::env;
 use std::path::PathBuf;
 use std::process::Command;
-use std::{env, fs};
 
 use libreg::{HiveState, Registry};
-use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Process, binary};
+use crate::harness::{Process, binary, kill_daemon};
 
 /// The root that this process lives in.
 ///
@@ -23,6 +22,15 @@ pub fn data_directory() -> PathBuf {
     root_directory().join("var/lib/loregd")
 }
 
+/// Starts LCS, in the place of one that was killed, and waits until it serves.
+///
+/// # Panics
+///
+/// If it dies before.
+pub fn lcs() -> Process {
+    Process::spawn_ready(&mut Command::new(binary("lcs-scheme")))
+}
+
 /// Starts loregd, with these arguments too, and waits until it serves.
 ///
 /// # Panics
@@ -34,17 +42,13 @@ pub fn loregd(arguments: &[&str]) -> Process {
     Process::spawn_ready(&mut command)
 }
 
-/// Sends a signal to a supervised daemon.
+/// `kill -9` of a daemon, supervised or not, and waits until it is dead.
 ///
 /// # Panics
 ///
 /// If it does not run.
-pub fn signal(name: &str, signal: Signal) {
-    let file = root_directory().join("run").join(format!("{name}.pid"));
-    let pid =
-        fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let pid = Pid::from_raw(pid.trim().parse().expect("a process id")).expect("a process id");
-    kill_process(pid, signal).expect("a signal to a daemon");
+pub fn kill(name: &str) {
+    kill_daemon(&root_directory(), &format!("{name}.pid"));
 }
 
 /// Whether the hive Machine is in service.

@@ -2,10 +2,12 @@
 
 use lcs_abi::call::{Derive, Op};
 use libredox::Fd;
-use libreg::{Access, CreateKey, Key, Registry};
+use libreg::{Access, CreateKey, Key, Registry, Transaction, TransactionState};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use syscall::CallFlags;
+
+use crate::eventually::eventually;
 
 /// The registry of this process's root.
 ///
@@ -25,6 +27,25 @@ pub fn create(path: &str) -> Key {
     registry()
         .create_key(path, Access::KEY_ALL_ACCESS, &CreateKey::default())
         .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Whether a commit took effect whose caller was told that it is not known.
+///
+/// # Panics
+///
+/// If it does not become known.
+pub fn took_effect(transaction: &Transaction) -> bool {
+    eventually("what came of a transaction", || {
+        match transaction.status().expect("a state").state {
+            TransactionState::Unknown | TransactionState::Committing => None,
+            TransactionState::Committed => Some(true),
+            // The last: nothing was sent, and it could be tried again.
+            TransactionState::Aborted
+            | TransactionState::SourceDown
+            | TransactionState::ActiveBound => Some(false),
+            state => panic!("a commit made a transaction {state:?}"),
+        }
+    })
 }
 
 /// Carries out an operation of a handle, with more metadata behind that of a good client.

@@ -5,7 +5,7 @@ mod root;
 mod session;
 mod system;
 
-pub use process::{PATIENCE, Process};
+pub use process::{PATIENCE, Process, kill_daemon};
 pub use root::{Root, binary};
 pub use session::{Session, session, session_as, session_in};
 pub use system::{System, User};

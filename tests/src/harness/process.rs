@@ -1,17 +1,27 @@
 //! A child process that does not outlive its test.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// How long anything that must happen may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `kill -9` of a daemon of a root, by the name of its file in `run`, and waits until it is dead.
+///
+/// # Panics
+///
+/// If there is no such process.
+pub fn kill_daemon(root: &Path, name: &str) {
+    kill_and_wait(&[pidfd_of(&root.join("run").join(name))]);
+}
 
 /// A running child; killed when dropped.
 #[derive(Debug)]
@@ -115,4 +125,26 @@ fn readable(fd: &impl AsFd, patience: Duration) -> bool {
     let timeout = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: 0 };
     let mut fds = [PollFd::new(fd, PollFlags::IN)];
     poll(&mut fds, Some(&timeout)).expect("waiting for a descriptor") > 0
+}
+
+/// The process whose id is in a file.
+pub(super) fn pidfd_of(file: &Path) -> OwnedFd {
+    let text =
+        fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let pid = text.trim().parse().ok().and_then(Pid::from_raw).expect("a process id");
+    pidfd_open(pid, PidfdFlags::empty()).expect("a descriptor of the process")
+}
+
+/// `kill -9`, and waits until they are dead.
+pub(super) fn kill_and_wait(processes: &[OwnedFd]) {
+    for process in processes {
+        // One that died with its parent meanwhile is as dead as it should be.
+        let _ = pidfd_send_signal(process, Signal::KILL);
+    }
+    let timeout = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
+    for process in processes {
+        let mut fds = [PollFd::new(process, PollFlags::IN)];
+        let ended = poll(&mut fds, Some(&timeout)).expect("waiting for a process");
+        assert_eq!(ended, 1, "a process outlives SIGKILL");
+    }
 }

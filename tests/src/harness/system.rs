@@ -7,12 +7,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
 
-use super::{PATIENCE, binary, skipped};
+use super::process::{kill_and_wait, kill_daemon, pidfd_of};
+use super::{binary, skipped};
 use crate::users::can_become_others;
 
 /// A registry that runs; all of it ends when this is dropped.
@@ -118,7 +117,7 @@ impl System {
     ///
     /// If there is no such process.
     pub fn kill(&self, name: &str) {
-        kill_and_wait(&[pidfd_of(&self.path().join("run").join(name))]);
+        kill_daemon(self.path(), name);
     }
 
     /// `kill -9` of every process at once, and a new start on the same directory.
@@ -204,24 +203,4 @@ fn start_init(root: &Path) -> Child {
     BufReader::new(output).read_line(&mut line).expect("text");
     assert_eq!(line, format!("redox-hosted: up, root {}\n", root.display()));
     init
-}
-
-fn pidfd_of(file: &Path) -> OwnedFd {
-    let text =
-        fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let pid = text.trim().parse().ok().and_then(Pid::from_raw).expect("a process id");
-    pidfd_open(pid, PidfdFlags::empty()).expect("a descriptor of the process")
-}
-
-fn kill_and_wait(processes: &[OwnedFd]) {
-    for process in processes {
-        // One that died with its parent meanwhile is as dead as it should be.
-        let _ = pidfd_send_signal(process, Signal::KILL);
-    }
-    let timeout = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
-    for process in processes {
-        let mut fds = [PollFd::new(process, PollFlags::IN)];
-        let ended = poll(&mut fds, Some(&timeout)).expect("waiting for a process");
-        assert_eq!(ended, 1, "a process outlives SIGKILL");
-    }
 }

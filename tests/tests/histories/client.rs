@@ -1,9 +1,9 @@
 //! A client that does what its dice say, and writes down what came of it.
 
 use libredox::errno::{EAGAIN, EINVAL, EIO, ETIMEDOUT};
-use libreg::{Access, Error, Key, Registry, SetValue, Transaction, TransactionState, ValueType};
+use libreg::{Access, Error, Key, Registry, SetValue, Transaction, ValueType};
 use registry_tests::dice::Dice;
-use registry_tests::eventually::eventually;
+use registry_tests::registry::{registry, took_effect};
 
 use super::disturbance::Disturbance;
 use super::history::{Event, Moment, Recorder};
@@ -57,7 +57,7 @@ impl<'a> Client<'a> {
         disturbance: &'a Disturbance<'a>,
         paths: &'a [String; KEYS],
     ) -> Client<'a> {
-        let registry = registry_tests::registry::registry();
+        let registry = registry();
         let open = |path: &String| {
             registry
                 .open_key(path, Access::KEY_ALL_ACCESS)
@@ -284,7 +284,7 @@ impl<'a> Client<'a> {
             Trouble::Conflict => {
                 return self.record(called, Some(returned), Operation::Refused(change.conditions));
             }
-            Trouble::Death | Trouble::Late => settled(transaction),
+            Trouble::Death | Trouble::Late => took_effect(transaction),
         };
         if took_effect {
             let returned = match trouble {
@@ -294,20 +294,6 @@ impl<'a> Client<'a> {
             self.record(called, Some(returned), Operation::Change(change));
         }
     }
-}
-
-/// Whether a transaction took effect of which that was not known when loregd died or was late.
-fn settled(transaction: &Transaction) -> bool {
-    eventually("what came of a transaction", || {
-        match transaction.status().expect("a state").state {
-            TransactionState::Unknown | TransactionState::Committing => None,
-            TransactionState::Committed => Some(true),
-            TransactionState::Aborted
-            | TransactionState::SourceDown
-            | TransactionState::ActiveBound => Some(false),
-            state => panic!("a commit made a transaction {state:?}"),
-        }
-    })
 }
 
 fn effect(register: Register, value: Option<Written>) -> Effect {
