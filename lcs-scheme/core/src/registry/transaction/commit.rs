@@ -206,7 +206,7 @@ impl<B: Backend> Registry<B> {
             while bytes < STAGE_BYTES
                 && let Some(mutation) = mutations.next()
             {
-                bytes += WriteSet::needed(&[], core::slice::from_ref(&mutation));
+                bytes += WriteSet::needed(&[], core::slice::from_ref(&mutation)).bytes;
                 piece.push(mutation);
             }
             match self.ask(slot, Request::Stage { stage: id.into(), mutations: piece }).await {

@@ -12,7 +12,7 @@ use core::time::Duration;
 use hashbrown::HashMap;
 use lcs_abi::Guid;
 use lcs_abi::call::TransactionState;
-use lcs_abi::rsi::{Condition, Mutation};
+use lcs_abi::rsi::{Condition, FRAME_OVERHEAD, Mutation};
 
 use super::backend::Backend;
 use super::error::{Error, NotFound};
@@ -24,8 +24,12 @@ use super::security::Caller;
 use super::settings::Setting;
 use super::{Registry, State};
 use crate::security::{Parts, SecurityDescriptor, Sid};
-use writes::KeyIsGone;
 pub(super) use writes::WriteSet;
+use writes::{KeyIsGone, Needed};
+
+/// How long the conditions of a transaction can be in bytes, so that they fit into every source's frames
+/// together with what belongs to them.
+const MAX_CONDITIONS: usize = FRAME_OVERHEAD as usize - (64 << 10);
 
 /// A transaction; a number is not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -233,9 +237,13 @@ impl Transactions {
         self.of_users.get(user).copied().unwrap_or_default()
     }
 
-    /// Moves one on to this stage. Where that is its end, whoever waits for it is to be woken.
+    /// Moves one on to this stage, if it has not come to its end. Where that is its end, whoever waits for it is
+    /// to be woken.
     fn moves_on(&mut self, id: TransactionId, stage: Stage) {
         let (ends, goes_on) = (stage.is_terminal(), stage.is_open());
+        if self.transactions.get(&id).is_none_or(|known| known.stage.is_terminal()) {
+            return;
+        }
         let moved = self.change(id, |transaction| {
             transaction.stage = stage;
             (transaction.handle, transaction.listed)
@@ -284,7 +292,7 @@ impl State {
         &mut self,
         id: TransactionId,
         slot: SlotId,
-        needed: usize,
+        needed: Needed,
         write: impl FnOnce(&mut WriteSet) -> Result<(), KeyIsGone>,
     ) -> Result<(), Error> {
         let max_bytes = self.settings.size(Setting::MaxTransactionBytes);
@@ -297,18 +305,21 @@ impl State {
         if !is_bound && on_source.map(|(_, count)| count).sum::<usize>() >= max_bound {
             return Err(Error::Busy("MaxBoundTransactionsPerSource"));
         }
-        if self.transactions.of_user(&user).bytes + needed > max_queued {
+        if self.transactions.of_user(&user).bytes + needed.bytes > max_queued {
             return Err(Error::LimitExceeded("MaxQueuedBytesPerUser"));
         }
         let written = self.transactions.change(id, |transaction| {
-            let bytes = match &transaction.stage {
-                Stage::Unbound => 0,
+            let (bytes, frame_bytes) = match &transaction.stage {
+                Stage::Unbound => (0, 0),
                 Stage::Bound(bound_to, _) if *bound_to != slot => return Err(Error::OtherHive),
-                Stage::Bound(_, writes) => writes.bytes(),
+                Stage::Bound(_, writes) => (writes.bytes(), writes.frame_bytes()),
                 ended => return Err(Error::TransactionEnded(ended.state())),
             };
-            if bytes + needed > max_bytes {
+            if bytes + needed.bytes > max_bytes {
                 return Err(Error::LimitExceeded("MaxTransactionBytes"));
+            }
+            if frame_bytes + needed.frame_bytes > MAX_CONDITIONS {
+                return Err(Error::LimitExceeded("the conditions of one step"));
             }
             if matches!(transaction.stage, Stage::Unbound) {
                 transaction.stage = Stage::Bound(slot, Box::default());
@@ -425,7 +436,8 @@ impl<B: Backend> Registry<B> {
             writes.delete(key);
             Ok(())
         };
-        self.with(|state| state.write_in(id, slot, 0, write))
+        let nothing = Needed { bytes: 0, frame_bytes: 0 };
+        self.with(|state| state.write_in(id, slot, nothing, write))
     }
 
     /// Fails if no entry names a key any more.

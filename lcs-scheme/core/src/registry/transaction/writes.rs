@@ -14,6 +14,9 @@ use lcs_abi::rsi::{Condition, KeyRecord, Mutation, Target};
 
 use crate::security::{Parts, SecurityDescriptor};
 
+/// How long the condition that a key exists is in a frame.
+const KEY_EXISTS: usize = 17;
+
 /// What a mutation or a condition is reckoned to take beside its names and data, in bytes.
 const OVERHEAD: usize = 128;
 
@@ -52,6 +55,16 @@ pub(in super::super) struct WriteSet {
     /// The callers' own conditions.
     expected: Vec<Condition>,
     bytes: usize,
+    frame_bytes: usize,
+}
+
+/// What a change takes in a write set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Needed {
+    /// About how much memory.
+    pub(in super::super) bytes: usize,
+    /// At most so many bytes of a frame, for its conditions: mutations can be staged, these cannot.
+    pub(in super::super) frame_bytes: usize,
 }
 
 /// A key is no more, as the transaction sees it.
@@ -64,15 +77,25 @@ impl WriteSet {
         self.bytes
     }
 
-    /// About how much memory these would take beside it.
-    pub(in super::super) fn needed(conditions: &[Condition], mutations: &[Mutation]) -> usize {
-        let conditions = conditions.iter().map(condition_size);
-        conditions.chain(mutations.iter().map(mutation_size)).sum()
+    /// At most how long its conditions are in a frame, in bytes.
+    pub(in super::super) fn frame_bytes(&self) -> usize {
+        self.frame_bytes
     }
 
-    /// About how much memory a change of a security descriptor would take beside it.
-    pub(in super::super) fn needed_for(sd: &SecurityDescriptor) -> usize {
-        OVERHEAD + sd.to_bytes().len()
+    /// What these would take beside it.
+    pub(in super::super) fn needed(conditions: &[Condition], mutations: &[Mutation]) -> Needed {
+        let memory = conditions.iter().map(condition_size);
+        let touches = mutations.iter().filter(|one| matches!(one, Mutation::WriteKey { .. }));
+        Needed {
+            bytes: memory.chain(mutations.iter().map(mutation_size)).sum(),
+            frame_bytes: conditions.iter().map(frame_size).sum::<usize>()
+                + touches.count() * KEY_EXISTS,
+        }
+    }
+
+    /// What a change of a security descriptor would take beside it.
+    pub(in super::super) fn needed_for(sd: &SecurityDescriptor) -> Needed {
+        Needed { bytes: OVERHEAD + sd.to_bytes().len(), frame_bytes: KEY_EXISTS }
     }
 
     /// Adds mutations, as a step of their own would carry them out, and what must hold then.
@@ -97,20 +120,24 @@ impl WriteSet {
     }
 
     fn must_hold(&mut self, condition: Condition) {
-        let size = condition_size(&condition);
+        let (size, frame_size) = (condition_size(&condition), frame_size(&condition));
         match condition {
             // Whatever it writes to must be there: `conditions` says so.
             Condition::KeyExists { .. } => {}
             Condition::ValueIs { .. } => {
                 self.expected.push(condition);
                 self.bytes += size;
+                self.frame_bytes += frame_size;
             }
             Condition::EntryIs { parent, name, layer, target } => {
                 let own = self.entries.get(&(parent, name.clone()));
                 let own = own.is_some_and(|layers| layers.contains_key(&layer));
-                if !own && !self.made.contains_key(&parent) {
-                    let first = self.seen.insert((parent, name, layer), target).is_none();
-                    self.bytes += if first { size } else { 0 };
+                if !own
+                    && !self.made.contains_key(&parent)
+                    && self.seen.insert((parent, name, layer), target).is_none()
+                {
+                    self.bytes += size;
+                    self.frame_bytes += frame_size;
                 }
             }
         }
@@ -164,7 +191,10 @@ impl WriteSet {
         let Some(when) = when else { return };
         match self.made.get_mut(&key) {
             Some((_, record)) => record.last_write = when,
-            None if self.touched.insert(key, when).is_none() => self.bytes += OVERHEAD,
+            None if self.touched.insert(key, when).is_none() => {
+                self.bytes += OVERHEAD;
+                self.frame_bytes += KEY_EXISTS;
+            }
             None => {}
         }
     }
@@ -191,7 +221,7 @@ impl WriteSet {
             *given |= parts;
             *given_sd = given_sd.with(parts, sd);
         }
-        self.bytes += WriteSet::needed_for(sd);
+        self.bytes += WriteSet::needed_for(sd).bytes;
         self.touch(key, Some(now));
         Ok(())
     }
@@ -338,6 +368,17 @@ fn condition_size(condition: &Condition) -> usize {
         Condition::KeyExists { .. } => 0,
         Condition::ValueIs { name, layer, .. } | Condition::EntryIs { name, layer, .. } => {
             OVERHEAD + name.len() + layer.len()
+        }
+    }
+}
+
+/// How long a condition is in a frame at most, but for what always fits.
+fn frame_size(condition: &Condition) -> usize {
+    match condition {
+        // Whatever is written to must be there, and is counted when it is touched.
+        Condition::KeyExists { .. } => 0,
+        Condition::ValueIs { name, layer, .. } | Condition::EntryIs { name, layer, .. } => {
+            3 * KEY_EXISTS + name.len() + layer.len()
         }
     }
 }

@@ -46,6 +46,17 @@ fn an_expectation_is_of_what_is_committed_when_the_transaction_is() {
 }
 
 #[test]
+fn a_key_that_is_made_inside_has_no_value_yet() {
+    let (client, _) = Client::with_hive([]);
+    for (expected, outcome) in [(0, Ok(())), (7, CONFLICT)] {
+        let transaction = client.begin();
+        let made = client.create_in_transaction(transaction, &format!("Test\\{expected}")).unwrap();
+        client.set_if(made, "v", 1, Some(expected)).unwrap();
+        assert_eq!(client.commit(transaction), outcome);
+    }
+}
+
+#[test]
 fn one_name_is_made_once() {
     let (client, _) = Client::with_hive([]);
     let [first, second] = [client.begin(), client.begin()];

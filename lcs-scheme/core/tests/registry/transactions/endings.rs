@@ -182,6 +182,30 @@ fn one_that_waits_for_another_one_when_its_source_dies_ends_with_its_source() {
 }
 
 #[test]
+fn one_that_ends_while_it_is_looked_at_stays_as_it_ended() {
+    let (client, _) = Client::with_hive([]);
+    client.create("Test\\k").unwrap();
+    client.create("Test\\k\\below").unwrap();
+    let transaction = client.begin();
+    for path in ["Test\\k\\below", "Test\\k"] {
+        let key = client.open_in(transaction, path).unwrap();
+        client.delete(key, None).unwrap();
+        client.close(key);
+    }
+    client.world.set_delays(vec![3]);
+    client.run(async {
+        let mut commit = Box::pin(client.registry.commit(transaction));
+        assert!(waits(&mut commit));
+        client.world.pass(Duration::from_secs(60));
+        client.registry.expire_transactions();
+        assert!(commit.await.is_err());
+    });
+    client.world.set_delays(Vec::new());
+    assert_eq!(client.state(transaction), TransactionState::TimedOut);
+    client.open("Test\\k\\below").unwrap();
+}
+
+#[test]
 fn a_step_that_was_sent_is_not_undone_by_closing() {
     let (client, _) = Client::with_hive([]);
     let (transaction, _) = written(&client);

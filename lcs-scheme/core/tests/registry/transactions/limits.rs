@@ -64,6 +64,26 @@ fn a_large_write_set_is_staged_and_takes_effect_at_once() {
 }
 
 #[test]
+fn a_transaction_has_no_more_conditions_than_fit_into_a_frame() {
+    let (client, _) = Client::with_hive([]);
+    let transaction = client.begin();
+    let inside = client.open_in(transaction, "Test").unwrap();
+    let name = |number: u32| format!("{number:0>240}");
+    let full = (0..).find(|number| {
+        let written = client.set_if(inside, &name(*number), 1, Some(0));
+        assert!(matches!(written, Ok(_) | Err(Error::LimitExceeded(_))), "{written:?}");
+        written.is_err()
+    });
+    // Each takes less than half a kilobyte of eight megabytes.
+    assert!(full.is_some_and(|full| (16_000..40_000).contains(&full)), "{full:?}");
+    client.world.take_requests();
+    client.commit(transaction).unwrap();
+    let requests = client.world.take_requests();
+    let largest = requests.iter().map(|one| lcs_abi::encode(one).len()).max().unwrap();
+    assert!((6 << 20..8 << 20).contains(&largest), "{largest}");
+}
+
+#[test]
 fn each_user_has_so_many_and_system_as_many_as_it_likes() {
     let (client, settings) = with_machine();
     limit(&client, settings, "MaxTransactionsPerUser", 2);
