@@ -215,6 +215,22 @@ fn files_are_imported_as_they_say() {
     );
     assert_eq!(system.output(&["get", "HKLM/S", "fine"]), "1\n");
 
+    // What does not fit into one transaction is not begun.
+    let settings = "HKLM/System/Registry";
+    system.output(&["set", settings, "MaxTransactionBytes", "65536", "--type", "dword"]);
+    let mut large = "REGEDIT4\n[HKLM\\S\\Large]\n".to_owned();
+    for number in 0..1000 {
+        large.push_str(&format!("\"{number}\"=dword:0\n"));
+    }
+    let (code, message) = failure(&import(&large, &[]));
+    assert_eq!(code, Some(5));
+    let limit = "more than a limit of the registry allows (MaxValueSize, MaxTransactionBytes, …)\n";
+    assert!(message.contains(limit), "{message}");
+    assert!(message.ends_with("cannot be imported; nothing was imported\n"), "{message}");
+    system.output(&["unset", settings, "MaxTransactionBytes"]);
+    assert_eq!(failure(&import(&large, &[])).0, Some(0));
+    system.output(&["delete", "-r", "HKLM/S/Large"]);
+
     // Several hives, each in a transaction of its own.
     let both = "REGEDIT4\n[HKCU\\S]\n\"v\"=\"1\"\n[HKLM\\S]\n\"v\"=\"2\"\n[HKU\\S]\n\"v\"=\"3\"\n";
     assert_eq!(failure(&import(both, &[])), (Some(0), String::new()));

@@ -140,6 +140,11 @@ impl Error {
         nobody_answers || matches!(self.errno(), Some(EIO | ENODEV | ETIMEDOUT))
     }
 
+    /// Whether it is more than a limit of the registry allows: a value's size, a transaction's, and others.
+    pub fn is_over_limit(&self) -> bool {
+        self.errno() == Some(ENOSPC)
+    }
+
     /// The privilege that was missing, where it is one (EPERM) and it is known which.
     pub fn missing_privilege(&self) -> Option<&'static str> {
         match &self.attempt {
@@ -233,7 +238,7 @@ fn general_words(errno: i32) -> String {
         EPERM => "access denied: it takes a privilege",
         EINVAL => "not a valid request",
         ENAMETOOLONG => "a name or the whole path is too long",
-        ENOSPC => "more than a limit of the registry allows",
+        ENOSPC => "more than a limit of the registry allows (MaxValueSize, MaxTransactionBytes, …)",
         EMFILE => "too many open handles",
         EAGAIN => "the registry is busy, or a condition did not hold",
         ECANCELED => "interrupted",

@@ -255,8 +255,11 @@ impl<'a> Import<'a> {
     }
 
     fn registry_failed(&self, line: usize, error: Error) -> ControlFlow<()> {
+        let full = error.is_over_limit();
         let registry = self.changes.registry(&error.path);
-        self.fail(line, &Failure::explained(registry, error))
+        self.fail(line, &Failure::explained(registry, error))?;
+        // What is too large for one transaction has no use for the rest of it.
+        if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn fail(&self, line: usize, failure: &Failure) -> ControlFlow<()> {
