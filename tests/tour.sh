@@ -60,6 +60,16 @@ title 'And out again'
 show export "$tour\\Display" --format reg
 show export "$tour\\Display" --format json
 
+title 'Changes that belong together are made together, or not at all'
+changes="begin
+set $tour Answer 43
+delete -r $tour\\Display
+list $tour
+abort
+list $tour"
+printf '$ regtool shell <<END\n%s\nEND\n' "$changes"
+printf '%s\n' "$changes" | regtool shell
+
 title 'What is not there is said, with status 1'
 status=0
 show get "$tour" Farewell || status=$?
