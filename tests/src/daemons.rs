@@ -42,6 +42,19 @@ pub fn loregd(arguments: &[&str]) -> Process {
     Process::spawn_ready(&mut command)
 }
 
+/// Checks the hives that a loregd left behind.
+///
+/// # Panics
+///
+/// If they are not whole.
+pub fn check_hives() {
+    let check = Command::new(binary("loregd")).arg("check").arg(data_directory()).output();
+    let check = check.expect("loregd runs");
+    let problems = String::from_utf8_lossy(&check.stdout);
+    let errors = String::from_utf8_lossy(&check.stderr);
+    assert!(check.status.success(), "loregd check: {}: {problems}{errors}", check.status);
+}
+
 /// `kill -9` of a daemon, supervised or not, and waits until it is dead.
 ///
 /// # Panics

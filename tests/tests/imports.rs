@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hosted as _;
 use libreg::{Access, Key};
-use registry_tests::daemons::{self, kill, loregd, machine_is_up, root_directory};
+use registry_tests::daemons::{self, check_hives, kill, loregd, machine_is_up, root_directory};
 use registry_tests::dice::Dice;
 use registry_tests::eventually::eventually;
 use registry_tests::harness::{Process, binary, session_in};
@@ -67,11 +67,13 @@ fn an_import_that_is_killed_at_any_moment_is_whole_or_absent() {
                     Victim::Regtool => running.kill().expect("killing a child"),
                     Victim::Loregd => {
                         source.kill();
+                        check_hives();
                         source = loregd(&[]);
                     }
                     Victim::Lcs => {
                         kill("lcs-scheme");
                         source.kill();
+                        check_hives();
                         lcs = Some(daemons::lcs());
                         source = loregd(&[]);
                     }

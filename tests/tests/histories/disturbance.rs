@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 
-use registry_tests::daemons::loregd;
+use registry_tests::daemons::{check_hives, loregd};
 use registry_tests::harness::{PATIENCE, Process};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -40,6 +40,7 @@ impl<'a> Disturbance<'a> {
             Some((What::Kill, at)) if at == before => {
                 let mut source = self.source.lock().expect("no client panicked");
                 source.kill();
+                check_hives();
                 *source = loregd(&[]);
                 self.end();
             }

@@ -13,7 +13,9 @@ pub struct Findings {
     pub of_client: [Option<u64>; CLIENTS],
     /// The sequence numbers of the values, in the order in which a transaction writes them.
     sequences: Vec<u64>,
-    /// What LCS will give next.
+    /// The highest one of all values.
+    highest: u64,
+    /// What LCS will give next. It can go back when LCS dies, to the first number that nothing has.
     pub next_sequence: u64,
 }
 
@@ -37,7 +39,8 @@ impl Findings {
         let status = registry().status().expect("a status");
         let next_sequence = status.details.expect("an administrator").next_sequence;
         let sequences = [one.sequences, other.sequences].concat();
-        Findings { last, of_client: one.of_client, sequences, next_sequence }
+        let highest = one.highest.max(other.highest);
+        Findings { last, of_client: one.of_client, sequences, highest, next_sequence }
     }
 }
 
@@ -45,14 +48,16 @@ impl Findings {
 struct InKey {
     numbers: Vec<u64>,
     sequences: Vec<u64>,
+    highest: u64,
     of_client: [Option<u64>; CLIENTS],
 }
 
 impl InKey {
     fn read(key: &Key) -> InKey {
         let values = key.values().map(|value| value.expect("a value"));
-        let (numbers, sequences) =
+        let (numbers, sequences): (Vec<u64>, Vec<u64>) =
             values.map(|value| (from_bytes(value.data), value.sequence)).unzip();
+        let mut highest = sequences.iter().copied().max().unwrap_or_default();
         let mut of_client = [None; CLIENTS];
         for subkey in key.subkeys(false) {
             let name = subkey.expect("a subkey").name;
@@ -62,6 +67,7 @@ impl InKey {
             for key in [own, below] {
                 let value = key.value(NUMBER).expect("the value of a transaction's key");
                 assert_eq!(from_bytes(value.data), number);
+                highest = highest.max(value.sequence);
             }
             let other = of_client[(number >> 32) as usize - 1].replace(number);
             assert_eq!(
@@ -69,7 +75,7 @@ impl InKey {
                 "each transaction of a client deletes the key of the one before"
             );
         }
-        InKey { numbers, sequences, of_client }
+        InKey { numbers, sequences, highest, of_client }
     }
 }
 
@@ -141,7 +147,9 @@ fn check_sequences(before: &Findings, found: &Findings) {
     } else {
         assert!(old.last() < new.first(), "{new:?} came after {old:?}");
     }
-    assert!(new.last().is_none_or(|last| *last < found.next_sequence), "{new:?}");
+    let (old, new) = (before.highest, found.highest);
+    assert!(new >= old, "a value had {old}, and now none has more than {new}");
+    assert!(found.next_sequence > new, "{new} is given again from {}", found.next_sequence);
 }
 
 fn open(path: &str) -> Key {
