@@ -142,13 +142,20 @@ fn a_source_that_cannot_say_leaves_it_unknown() {
     assert_eq!(client.registry.has_ended(transaction), Ok(false));
 }
 
+/// Two transactions that each make a key, and a source that takes its time.
+fn that_exclude_each_other(client: &Client) -> [HandleId; 2] {
+    let transactions = [client.begin(), client.begin()];
+    for (transaction, path) in transactions.into_iter().zip(["Test\\a", "Test\\b"]) {
+        client.create_in_transaction(transaction, path).unwrap();
+    }
+    client.world.set_delays(vec![3]);
+    transactions
+}
+
 #[test]
 fn one_that_is_given_up_while_it_waits_for_another_one_can_be_committed_later() {
     let (client, _) = Client::with_hive([]);
-    let [first, second] = [client.begin(), client.begin()];
-    client.create_in_transaction(first, "Test\\a").unwrap();
-    client.create_in_transaction(second, "Test\\b").unwrap();
-    client.world.set_delays(vec![3]);
+    let [first, second] = that_exclude_each_other(&client);
     client.run(async {
         let mut waiting = Box::pin(client.registry.commit(second));
         let mut runs = Box::pin(client.registry.commit(first));
@@ -165,10 +172,7 @@ fn one_that_is_given_up_while_it_waits_for_another_one_can_be_committed_later() 
 #[test]
 fn one_that_waits_for_another_one_when_its_source_dies_ends_with_its_source() {
     let (client, _) = Client::with_hive([]);
-    let [first, second] = [client.begin(), client.begin()];
-    client.create_in_transaction(first, "Test\\a").unwrap();
-    client.create_in_transaction(second, "Test\\b").unwrap();
-    client.world.set_delays(vec![3]);
+    let [first, second] = that_exclude_each_other(&client);
     client.run(async {
         let mut runs = Box::pin(client.registry.commit(first));
         let mut waiting = Box::pin(client.registry.commit(second));
