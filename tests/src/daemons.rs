@@ -1,10 +1,12 @@
 //! Daemons in the hands of a session's body.
 
 use std::env;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use libreg::{HiveState, Registry};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::harness::{Process, binary, kill_daemon};
 
@@ -22,13 +24,18 @@ pub fn data_directory() -> PathBuf {
     root_directory().join("var/lib/loregd")
 }
 
-/// Starts LCS, in the place of one that was killed, and waits until it serves.
+/// Starts LCS, in the place of one that was killed, and waits until it serves. It ends with the thread that
+/// calls this, however that ends.
 ///
 /// # Panics
 ///
 /// If it dies before.
 pub fn lcs() -> Process {
-    Process::spawn_ready(&mut Command::new(binary("lcs-scheme")))
+    let mut command = Command::new(binary("lcs-scheme"));
+    let bind = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+    // SAFETY: between fork and exec, `bind` makes one system call and allocates nothing.
+    unsafe { command.pre_exec(bind) };
+    Process::spawn_ready(&mut command)
 }
 
 /// Starts loregd, with these arguments too, and waits until it serves.

@@ -11,8 +11,11 @@ use libreg::{Access, Key};
 use registry_tests::daemons::{self, check_hives, kill, loregd, machine_is_up, root_directory};
 use registry_tests::dice::Dice;
 use registry_tests::eventually::eventually;
-use registry_tests::harness::{Process, binary, session_in};
+use registry_tests::harness::{Process, binary, session_of_rounds};
 use registry_tests::registry::registry;
+
+/// How many imports are killed.
+const ROUNDS: u64 = 30;
 
 const GROUPS: usize = 40;
 
@@ -38,7 +41,8 @@ struct Figures {
 
 #[test]
 fn an_import_that_is_killed_at_any_moment_is_whole_or_absent() {
-    session_in(
+    session_of_rounds(
+        ROUNDS,
         |root| root.daemon("lcs-scheme", &[]),
         |_| {
             let mut dice = Dice::new();
@@ -49,7 +53,7 @@ fn an_import_that_is_killed_at_any_moment_is_whole_or_absent() {
             write_reg_file(&file);
             let whole = how_long_it_takes(&file);
             let mut figures = Figures::default();
-            for round in 0..30 {
+            for round in 0..ROUNDS {
                 // The end is where it is decided.
                 let moment = match round % 3 {
                     0 => dice.below(whole),

@@ -7,7 +7,7 @@ mod system;
 
 pub use process::{PATIENCE, Process, kill_daemon};
 pub use root::{Root, binary};
-pub use session::{Session, session, session_as, session_in};
+pub use session::{Session, session, session_as, session_in, session_of_rounds};
 pub use system::{System, User};
 
 /// Says that a test was skipped, and why. Not through `println!`, which `cargo test` shows for failures only.

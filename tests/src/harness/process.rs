@@ -94,8 +94,17 @@ impl Process {
     ///
     /// If it ends otherwise, or not within [`PATIENCE`].
     pub fn succeed(&mut self) {
-        match self.wait(PATIENCE) {
-            None => panic!("process {} still runs after {PATIENCE:?}", self.id()),
+        self.succeed_within(PATIENCE);
+    }
+
+    /// Waits so long for a successful end.
+    ///
+    /// # Panics
+    ///
+    /// If it ends otherwise, or not in time.
+    pub fn succeed_within(&mut self, patience: Duration) {
+        match self.wait(patience) {
+            None => panic!("process {} still runs after {patience:?}", self.id()),
             Some(status) => assert!(
                 status.success(),
                 "process {} failed: {status}, signal {:?}",

@@ -5,8 +5,9 @@ use std::env;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use super::{Process, Root, skipped};
+use super::{PATIENCE, Process, Root, skipped};
 
 const BODY_OF: &str = "REGISTRY_TEST_BODY";
 const DAEMON: &str = "REGISTRY_TEST_DAEMON";
@@ -33,9 +34,23 @@ pub fn session(names: &[&str], body: impl FnOnce(Session)) {
 ///
 /// # Panics
 ///
-/// If the body does, or does not end.
+/// If the body does, or does not end within [`PATIENCE`].
 pub fn session_in(start: impl FnOnce(&Root) -> Process, body: impl FnOnce(Session)) {
-    run(start, None, body);
+    run(start, None, PATIENCE, body);
+}
+
+/// As [`session_in`], with a body that goes through many rounds, and limits itself how long each may take.
+///
+/// # Panics
+///
+/// If the body does, or does not end within [`PATIENCE`] for each round.
+pub fn session_of_rounds(
+    rounds: u64,
+    start: impl FnOnce(&Root) -> Process,
+    body: impl FnOnce(Session),
+) {
+    let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+    run(start, None, PATIENCE.saturating_mul(rounds), body);
 }
 
 /// As [`session`], with the body as another user. Only root can do that; others are told that the
@@ -50,12 +65,13 @@ pub fn session_as(uid: u32, gid: u32, names: &[&str], body: impl FnOnce(Session)
         skipped(format_args!("becoming user {uid} needs root"));
         return;
     }
-    run(|root| root.daemon("echo-scheme", names), Some((uid, gid)), body);
+    run(|root| root.daemon("echo-scheme", names), Some((uid, gid)), PATIENCE, body);
 }
 
 fn run<F: FnOnce(Session)>(
     start: impl FnOnce(&Root) -> Process,
     user: Option<(u32, u32)>,
+    patience: Duration,
     body: F,
 ) {
     // `crate::path::test_name::{{closure}}`
@@ -85,6 +101,6 @@ fn run<F: FnOnce(Session)>(
             skipped(format_args!("another user cannot run {}", program.display()));
         }
         Err(error) => panic!("{command:?}: {error}"),
-        Ok(child) => Process::from(child).succeed(),
+        Ok(child) => Process::from(child).succeed_within(patience),
     }
 }

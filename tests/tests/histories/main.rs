@@ -18,7 +18,7 @@ use hosted as _;
 use libreg::{SetValue, ValueType};
 use registry_tests::daemons::loregd;
 use registry_tests::dice::{Dice, setting};
-use registry_tests::harness::{Process, session_in};
+use registry_tests::harness::{Process, session_of_rounds};
 use registry_tests::registry::create;
 use spec::Operation;
 
@@ -62,7 +62,9 @@ impl Figures {
 
 #[test]
 fn whatever_clients_are_told_it_is_as_if_one_operation_came_after_the_other() {
-    session_in(
+    let histories = setting("HISTORIES").unwrap_or(1000);
+    session_of_rounds(
+        histories,
         |root| root.daemon("lcs-scheme", &[]),
         |_| {
             let dice = Dice::new();
@@ -73,7 +75,7 @@ fn whatever_clients_are_told_it_is_as_if_one_operation_came_after_the_other() {
             settings.set_value("RequestTimeoutMs", dword, &second, &how).expect("a setting");
             create(r"Machine\Histories");
             let mut figures = Figures::default();
-            for number in 0..setting("HISTORIES").unwrap_or(1000) {
+            for number in 0..histories {
                 let history = one_history(number, dice.for_number(number), &source, &mut figures);
                 let verdict = history.judge();
                 assert_eq!(verdict, Verdict::Linearizable, "history {number}:\n{history}");

@@ -16,7 +16,7 @@ use hosted as _;
 use libredox::errno::{EIO, ENODEV};
 use registry_tests::daemons::{self, check_hives, kill, loregd, machine_is_up};
 use registry_tests::dice::{Dice, setting};
-use registry_tests::harness::{PATIENCE, Process, session_in};
+use registry_tests::harness::{PATIENCE, Process, session_of_rounds};
 use registry_tests::registry::{create, registry, took_effect};
 
 /// Who is killed, and in which order.
@@ -41,7 +41,9 @@ struct Figures {
 
 #[test]
 fn every_transaction_in_a_storm_of_kills_is_whole_or_absent_and_whole_if_acknowledged() {
-    session_in(
+    let kills = setting("KILLS").unwrap_or(100);
+    session_of_rounds(
+        kills,
         |root| root.daemon("lcs-scheme", &[]),
         |_| {
             let mut dice = Dice::new();
@@ -51,7 +53,7 @@ fn every_transaction_in_a_storm_of_kills_is_whole_or_absent_and_whole_if_acknowl
             KEYS.iter().for_each(|path| drop(create(path)));
             let mut figures = Figures::default();
             let mut before = Findings::now();
-            for number in 0..setting("KILLS").unwrap_or(100) {
+            for number in 0..kills {
                 let victims = match dice.below(6) {
                     0 => Victims::Lcs,
                     1 => Victims::LcsAndLoregd,
