@@ -45,6 +45,14 @@ use hives::{Hives, SlotId};
 use locks::Locks;
 use transaction::Transactions;
 
+/// The highest sequence number that any source may bring: half of all, which a million steps a second reach in
+/// 146,000 years.
+const MAX_SEQUENCE_BROUGHT: u64 = PENDING / 2;
+
+/// How far beyond the newest number, should that be higher, a source may be: another one's numbers may have
+/// been the newest when it wrote last, and that one be away.
+const MAX_SEQUENCES_AHEAD: u64 = 1 << 32;
+
 /// The registry.
 pub struct Registry<B> {
     backend: B,
@@ -79,6 +87,21 @@ struct SentStep<A> {
 impl State {
     fn rules(&self) -> Rules<'_> {
         Rules { layers: &self.layers, next_sequence: self.next_sequence }
+    }
+
+    /// Whether a source can have come to this sequence number. All hives take their numbers from one counter,
+    /// and a single source that lies must not use it up for the others: only that of `Machine`, without
+    /// which there is no registry, is believed whatever it says below [`PENDING`].
+    fn can_have_reached(&self, sequence: u64, brings_machine: bool) -> bool {
+        let far = MAX_SEQUENCE_BROUGHT.max(self.next_sequence.saturating_add(MAX_SEQUENCES_AHEAD));
+        sequence < PENDING && (brings_machine || sequence <= far)
+    }
+
+    /// Whether a source that gives out sequence numbers itself can have come to this one.
+    fn can_have_assigned(&self, slot: SlotId, sequence: u64) -> bool {
+        let machine = self.hives.global("machine");
+        let brings_machine = machine.is_some_and(|machine| self.hives.same_source(machine, slot));
+        self.can_have_reached(sequence, brings_machine)
     }
 
     /// Reserves sequence numbers for a step, and returns the first.
@@ -144,11 +167,15 @@ impl<B: Backend> Registry<B> {
         assigns_sequences: bool,
     ) -> Result<(), Refusal> {
         let slots = self.with(|state| {
-            let slots = state.hives.register(connection, hives, assigns_sequences)?;
-            for hive in hives {
-                let next = hive.max_sequence.saturating_add(1);
-                state.next_sequence = state.next_sequence.max(next);
+            let machine = state.hives.global("machine");
+            let brings_machine =
+                machine.is_some_and(|slot| state.hives.slots_of(connection).contains(&slot));
+            let highest = hives.iter().map(|hive| hive.max_sequence).max().unwrap_or_default();
+            if !state.can_have_reached(highest, brings_machine) {
+                return Err(Refusal::Invalid);
             }
+            let slots = state.hives.register(connection, hives, assigns_sequences)?;
+            state.next_sequence = state.next_sequence.max(highest + 1);
             Ok(slots)
         })?;
         for slot in &slots {
@@ -259,12 +286,15 @@ impl<B: Backend> Registry<B> {
             return Err(self.malformed(slot, "answer of another kind"));
         };
         let assigns = self.with(|state| state.hives.assigns_sequences(slot));
-        let first = first_sequence.unwrap_or(sent.first_sequence);
-        if first_sequence.is_some() != assigns || first >= PENDING {
+        if first_sequence.is_some() != assigns {
             return Err(self.malformed(slot, "sequence numbers of the wrong giver"));
         }
+        let first = first_sequence.unwrap_or(sent.first_sequence);
+        let next = first.saturating_add(sent.count as u64);
+        if assigns && !self.with(|state| state.can_have_assigned(slot, next)) {
+            return Err(self.malformed(slot, "impossible sequence number"));
+        }
         self.with(|state| {
-            let next = first.saturating_add(sent.count as u64);
             state.next_sequence = state.next_sequence.max(next);
             if let Some(slot) = state.hives.get_mut(slot) {
                 slot.generation += 1;

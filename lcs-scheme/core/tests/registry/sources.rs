@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use futures_util::FutureExt;
 use lcs_abi::call::{EnumSubkeys, HiveState, LayerOnly, QueryValue, SetValue, Unhide};
-use lcs_abi::rsi::{ClaimedHive, Refusal, RegisteredHive, Request, SourceError};
+use lcs_abi::rsi::{Answer, ClaimedHive, Refusal, RegisteredHive, Request, SourceError};
 use lcs_core::registry::{AuditEvent, ConnectionId, Error, Fault, HandleId, NotFound};
 
 use crate::common::client::{create_key, in_layer, layer, system, user};
@@ -117,16 +117,71 @@ fn sequence_numbers_go_on_above_those_of_every_source() {
 
 #[test]
 fn when_there_are_no_sequence_numbers_left_nothing_is_written() {
-    let (client, source) = (Client::new([]), Source::new("Test"));
-    client.world.connect(ConnectionId(1), vec![source.clone()]);
-    let claim = [ClaimedHive { name: "Test".into(), scope: None }];
-    client.registry.claim(ConnectionId(1), &claim).unwrap();
-    let hive = RegisteredHive { root: source.root(), max_sequence: u64::MAX };
-    client.run(client.registry.register(ConnectionId(1), &[hive], false)).unwrap();
+    let (client, _) = Client::with_hive([]);
+    let machine = Source::new("Machine");
+    assert_eq!(bring(&client, "Machine", &machine, (1 << 63) - 1, false), Ok(()));
+    client.world.take_requests();
     let root = client.open("Test").unwrap();
     assert_eq!(client.set(root, "v", 1, b"", None), Err(Error::SequencesExhausted));
     assert_eq!(client.create("Test\\k"), Err(Error::SequencesExhausted));
     assert!(!client.world.take_requests().iter().any(is_apply));
+}
+
+/// A source registers its one hive, as one that has come to this sequence number.
+fn bring(
+    client: &Client,
+    name: &str,
+    source: &Source,
+    max_sequence: u64,
+    assigns: bool,
+) -> Result<(), Refusal> {
+    let connection = ConnectionId(7);
+    client.registry.disconnected(connection);
+    client.world.connect(connection, vec![source.clone()]);
+    client.registry.claim(connection, &[ClaimedHive { name: name.into(), scope: None }])?;
+    let hive = RegisteredHive { root: source.root(), max_sequence };
+    client.run(client.registry.register(connection, &[hive], assigns))
+}
+
+#[test]
+fn a_source_that_lies_about_its_sequence_numbers_does_not_use_up_those_of_others() {
+    const HALF: u64 = 1 << 62;
+    let (client, _) = Client::with_hive([]);
+    let (liar, machine) = (Source::new("Liar"), Source::new("Machine"));
+    for impossible in [u64::MAX, u64::MAX - 1, 1 << 63, (1 << 63) - 1, HALF + 1] {
+        assert_eq!(bring(&client, "Liar", &liar, impossible, false), Err(Refusal::Invalid));
+    }
+    assert_eq!(bring(&client, "Machine", &machine, 1 << 63, false), Err(Refusal::Invalid));
+    assert_eq!(bring(&client, "Liar", &liar, HALF, false), Ok(()));
+    let root = client.open("Test").unwrap();
+    let sequence = client.set(root, "v", 1, b"", None).unwrap();
+    assert_eq!(sequence, HALF + 1);
+    // Those who wrote after it come back all the same.
+    assert_eq!(bring(&client, "Liar", &liar, sequence + 1000, false), Ok(()));
+    assert_eq!(bring(&client, "Liar", &liar, sequence + (1 << 40), false), Err(Refusal::Invalid));
+    let (other, _) = Client::with_hive([]);
+    assert_eq!(bring(&other, "Machine", &machine, sequence + (1 << 40), false), Ok(()));
+}
+
+#[test]
+fn a_source_that_gives_out_sequence_numbers_gives_none_that_would_use_them_up() {
+    let (client, _) = Client::with_hive([]);
+    bring(&client, "Giver", &Source::new("Giver"), 0, true).unwrap();
+    let key = client.open("Giver").unwrap();
+    for (first_sequence, possible) in [(1000, true), (1 << 62, false), (u64::MAX, false)] {
+        client.world.lie(move |request, truth| {
+            if is_apply(request) {
+                Ok(Answer::Applied { first_sequence: Some(first_sequence) })
+            } else {
+                truth
+            }
+        });
+        let written = client.set(key, "v", 1, b"", None);
+        assert_eq!(written.is_ok(), possible, "{first_sequence}: {written:?}");
+    }
+    client.world.lie_no_more();
+    let root = client.open("Test").unwrap();
+    assert!(client.set(root, "v", 1, b"", None).unwrap() < 2000);
 }
 
 /// Every kind of change to `Test\k`, which must have a HIDDEN entry of `r1` over `Test\k\hidden`.
