@@ -9,6 +9,9 @@ use alloc::string::String;
 use icu_casemap::CaseMapper;
 use lcs_abi::rsi;
 
+/// The longest name that any setting allows, in bytes of UTF-8.
+const MAX_LENGTH: usize = 1024;
+
 /// Why a text is no name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
@@ -67,7 +70,7 @@ macro_rules! spellings {
         $(impl $name {
             /// Checks what a source says is a name, both spellings of it.
             pub fn from_source(name: &rsi::Name) -> Option<$name> {
-                $name::new(&name.display, usize::MAX).ok().filter(|checked| checked.0 == *name)
+                $name::new(&name.display, MAX_LENGTH).ok().filter(|checked| checked.0 == *name)
             }
 
             /// As written.

@@ -1,5 +1,7 @@
 //! Resolution: which of the layers' entries for a name counts (DESIGN §4).
 
+use alloc::vec::Vec;
+
 use lcs_abi::Guid;
 use lcs_abi::rsi::{BlanketEntry, Name, PathEntry, Target, ValueEntry};
 use lcs_abi::value::TOMBSTONE;
@@ -99,6 +101,18 @@ impl Rules<'_> {
             }
         }
         Ok(contest.winner()?.flatten().filter(|entry| entry.value_type != TOMBSTONE))
+    }
+
+    /// Drops the data of those entries of one value name that another one outranks, so that it is not held
+    /// while more of them come.
+    pub fn drop_outranked_data(&self, entries: &mut [ValueEntry]) {
+        let rank = |entry: &ValueEntry| self.rank(&entry.layer, entry.sequence).ok().flatten();
+        let best = entries.iter().filter_map(rank).max();
+        for entry in entries {
+            if rank(entry) != best {
+                entry.data = Vec::new();
+            }
+        }
     }
 }
 

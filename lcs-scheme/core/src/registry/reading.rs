@@ -25,6 +25,9 @@ pub(super) const PAGE_BYTES: u32 = 256 << 10;
 /// The largest data of a value that any setting allows, in bytes.
 const MAX_VALUE_SIZE: usize = 64 << 20;
 
+/// The most entries that a value can have: the greatest MaxLayersPerValue that there is.
+const MAX_LAYERS_OF_VALUE: usize = 1024;
+
 /// Where something is looked for: a hive, seen by everybody alike or with what a transaction has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Site {
@@ -156,7 +159,7 @@ impl<B: Backend> Registry<B> {
         Ok(record)
     }
 
-    /// All entries of one value name.
+    /// All entries of one value name; of those that another one outranks without their data.
     pub(super) async fn value(
         &self,
         site: Site,
@@ -165,24 +168,25 @@ impl<B: Backend> Registry<B> {
     ) -> Result<Values, Error> {
         let mut all = Values::default();
         let mut more = !self.is_made_in(site, key);
+        let (mut after_layer, mut layers) = (None, 0);
         while more {
-            let after_layer = all.entries.last().map(|entry| entry.layer.folded.clone());
-            let request = Request::QueryValue {
-                key,
-                name: name.folded().into(),
-                after_layer: after_layer.clone(),
-            };
-            let page = self.values(site, key, request).await?;
+            let (name, after) = (name.folded(), after_layer.clone());
+            let request = Request::QueryValue { key, name: name.into(), after_layer: after };
+            let mut page = self.values(site, key, request).await?;
             let first = page.entries.first();
             let stuck =
                 first.is_some_and(|first| Some(&first.layer.folded) <= after_layer.as_ref());
-            let other = page.entries.iter().any(|entry| entry.name.folded != name.folded());
-            if stuck || other {
+            let other = page.entries.iter().any(|entry| entry.name.folded != name);
+            layers += page.entries.len();
+            if stuck || other || layers > MAX_LAYERS_OF_VALUE {
                 return Err(self.malformed(site.slot, "impossible page of values"));
             }
-            all.entries.extend(page.entries);
-            all.blankets = page.blankets;
             more = page.next.is_some();
+            after_layer = page.next.and_then(|next| next.layer);
+            self.with_writes(site, |writes| writes.remove_replaced(key, name, &mut page.entries));
+            all.entries.extend(page.entries);
+            self.with(|state| state.rules().drop_outranked_data(&mut all.entries));
+            all.blankets = page.blankets;
         }
         self.with_writes(site, |writes| writes.lay_over_value(key, name.folded(), &mut all));
         Ok(all)

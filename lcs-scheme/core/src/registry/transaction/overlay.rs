@@ -85,6 +85,18 @@ impl WriteSet {
         self.lay_over_some_values(key, self.values.get_key_value(&at).into_iter(), found);
     }
 
+    /// Takes away the entries of one value name that will be others, or none.
+    pub(in super::super) fn remove_replaced(
+        &self,
+        key: Guid,
+        name: &str,
+        entries: &mut Vec<ValueEntry>,
+    ) {
+        if let Some(layers) = self.values.get(&(key, String::from(name))) {
+            entries.retain(|entry| !layers.contains_key(&entry.layer.folded));
+        }
+    }
+
     /// Makes a page of values what it will be; it began behind `after`.
     pub(in super::super) fn lay_over_values(
         &self,

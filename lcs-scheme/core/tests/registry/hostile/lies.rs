@@ -34,6 +34,7 @@ pub enum Bend {
     WrongFolding(usize),
     NoName(usize),
     BadLayer(usize),
+    LongName(usize),
     Sequence(usize, u64),
     Twice(usize),
     Tie(usize),
@@ -154,6 +155,7 @@ fn bend() -> impl Strategy<Value = Bend> {
         which().prop_map(Bend::WrongFolding),
         which().prop_map(Bend::NoName),
         which().prop_map(Bend::BadLayer),
+        which().prop_map(Bend::LongName),
         (which(), sequence()).prop_map(|(which, sequence)| Bend::Sequence(which, sequence)),
         which().prop_map(Bend::Twice),
         which().prop_map(Bend::Tie),
@@ -234,6 +236,7 @@ impl Bend {
             }
             Bend::NoName(n) => at(entries, *n).map(|entry| entry.name = same("")),
             Bend::BadLayer(n) => at(entries, *n).map(|entry| entry.layer = same("a\\b")),
+            Bend::LongName(n) => at(entries, *n).map(|entry| entry.layer = same(&"n".repeat(1025))),
             Bend::Sequence(n, sequence) => at(entries, *n).map(|entry| entry.sequence = *sequence),
             Bend::Twice(n) => at(entries, *n).cloned().map(|entry| entries.insert(0, entry)),
             Bend::Tie(n) => at(entries, *n).cloned().map(|entry| {
@@ -274,6 +277,7 @@ impl Bend {
             }
             Bend::NoName(n) => at(entries, *n).map(|entry| entry.name = same("a\0b")),
             Bend::BadLayer(n) => at(entries, *n).map(|entry| entry.layer = same("")),
+            Bend::LongName(n) => at(entries, *n).map(|entry| entry.layer = same(&"n".repeat(1025))),
             Bend::Sequence(n, sequence) => at(entries, *n).map(|entry| entry.sequence = *sequence),
             Bend::Twice(n) => at(entries, *n).cloned().map(|entry| entries.insert(0, entry)),
             Bend::Tie(n) => at(entries, *n).cloned().map(|entry| {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use lcs_abi::Guid;
 use lcs_abi::call::{DeleteValue, QueryValue, QueryValues, Unhide};
-use lcs_abi::rsi::{Answer, Request};
+use lcs_abi::rsi::{Answer, Request, ValueEntry};
 use lcs_core::registry::{AuditEvent, Error, HandleId};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -197,6 +197,34 @@ fn a_source_that_gives_the_first_page_for_ever_is_found_out() {
     }
 }
 
+#[test]
+fn a_value_with_layers_without_end_is_found_out() {
+    let liar = Liar::new();
+    let key = liar.client.open("Test\\k").unwrap();
+    let (asked, mut layer, mut entry) = (Rc::clone(&liar.asked), 0, None);
+    liar.client.world.lie(move |request, mut truth| {
+        if let (Request::QueryValue { .. }, Ok(Answer::Values { entries, more, .. })) =
+            (request, &mut truth)
+        {
+            let entry: &mut ValueEntry = entry.get_or_insert_with(|| entries[0].clone());
+            *entries = (layer..layer + 8)
+                .map(|number| {
+                    entry.layer.display = format!("x{number:08}");
+                    entry.layer.folded = entry.layer.display.clone();
+                    entry.clone()
+                })
+                .collect();
+            layer += 8;
+            *more = true;
+            asked.set(asked.get() + 1);
+            assert!(asked.get() < ENDLESS, "the operation does not end");
+        }
+        truth
+    });
+    let done = liar.attempt("layers", |client| client.query(key, "v").map(drop));
+    assert_eq!(done, Err(Error::SourceData));
+}
+
 /// Which requests are answered with the lie, the lie, and an operation that makes such a request.
 type Case = (fn(&Request) -> bool, Lie, fn(&Client) -> Result<(), Error>);
 
@@ -241,6 +269,7 @@ fn what_cannot_be_is_rejected_and_recorded() {
         (lookup, bent(Bend::WrongFolding(0)), open),
         (lookup, bent(Bend::NoName(0)), open),
         (lookup, bent(Bend::BadLayer(0)), open),
+        (lookup, bent(Bend::LongName(0)), open),
         (lookup, bent(Bend::Sequence(0, u64::MAX)), open),
         (lookup, bent(Bend::Sequence(0, 1000)), open),
         (lookup, bent(Bend::Twice(0)), open),
@@ -250,6 +279,7 @@ fn what_cannot_be_is_rejected_and_recorded() {
         (children, bent(Bend::MoreWithoutProgress), list),
         (children, bent(Bend::MoreAndNothing), list),
         (children, bent(Bend::OtherTarget(0, Guid([7; 16]))), list),
+        (value, bent(Bend::LongName(0)), query),
         (value, bent(Bend::Reverse), query),
         (value, bent(Bend::MoreWithoutProgress), query),
         (value, bent(Bend::MoreAndNothing), query),
