@@ -8,6 +8,7 @@ pub mod dice;
 pub mod echo;
 pub mod eventually;
 pub mod harness;
+pub mod memory;
 pub mod puppet;
 pub mod registry;
 pub mod users;

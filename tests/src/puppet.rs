@@ -14,6 +14,12 @@ use loregd::hive::Hive;
 /// The longest frame a puppet reads.
 const MAX_FRAME: u32 = 16 << 20;
 
+/// What a request is answered with by a source that does it.
+pub type Truth = std::result::Result<Answer, SourceError>;
+
+/// What to write instead of the truth.
+pub type Bend = Box<dyn FnOnce(Truth) -> Vec<Vec<u8>> + Send>;
+
 /// What to do with a request.
 pub enum Decision {
     /// Answer it as a good source does.
@@ -24,6 +30,8 @@ pub enum Decision {
     Instead(Vec<FromSource>),
     /// Write these bytes instead of an answer.
     Bytes(Vec<u8>),
+    /// Carry it out, and write what this makes of the true answer, one write after the other.
+    Bent(Bend),
     /// Stop serving and close the connection.
     Stop,
 }
@@ -88,15 +96,40 @@ impl Puppet {
         }
     }
 
+    /// Claims the hives, over a new connection if this one was used up by a claim that was refused.
+    ///
+    /// # Panics
+    /// As [`Puppet::claim`], or if LCS cannot be reached.
+    pub fn claim_again(&mut self) -> Accepted {
+        let claimed = self.claim();
+        if claimed.is_err() {
+            self.connection = Puppet::open().expect("a connection to regsrc");
+        }
+        claimed
+    }
+
+    /// Closes the connection, and gives the hives back.
+    pub fn give_back(self) -> Vec<Hive> {
+        self.hives
+    }
+
     /// Registers the hives that it claimed, and serves LCS until it is told what came of it.
     ///
     /// # Panics
     /// If LCS goes away.
     pub fn register(&mut self) -> Accepted {
+        self.register_as(Hive::max_sequence)
+    }
+
+    /// As [`Puppet::register`], with something else as the highest sequence number of a hive.
+    ///
+    /// # Panics
+    /// If LCS goes away.
+    pub fn register_as(&mut self, max_sequence: impl Fn(&Hive) -> u64) -> Accepted {
         let hives = self
             .hives
             .iter()
-            .map(|hive| RegisteredHive { root: hive.root(), max_sequence: hive.max_sequence() });
+            .map(|hive| RegisteredHive { root: hive.root(), max_sequence: max_sequence(hive) });
         let register = FromSource::Register { hives: hives.collect(), assigns_sequences: false };
         self.say(&register).expect("writing a registration");
         loop {
@@ -144,6 +177,10 @@ impl Puppet {
                         messages.iter().try_for_each(|message| self.say(message))
                     }
                     Decision::Bytes(bytes) => self.connection.write(&bytes).map(drop),
+                    Decision::Bent(bend) => {
+                        let writes = bend(self.carry_out(header, &request));
+                        writes.iter().try_for_each(|bytes| self.connection.write(bytes).map(drop))
+                    }
                     Decision::Stop => break,
                 };
                 // LCS refuses what breaks the protocol; the next read tells that it is over.
@@ -180,11 +217,7 @@ impl Puppet {
         self.connection.write(&rsi::frame(message)).map(drop)
     }
 
-    fn carry_out(
-        &mut self,
-        header: RequestHeader,
-        request: &Request,
-    ) -> std::result::Result<Answer, SourceError> {
+    fn carry_out(&mut self, header: RequestHeader, request: &Request) -> Truth {
         let hive = self.hives.get_mut(header.hive as usize).ok_or(SourceError::Invalid)?;
         hive.answer(request)
     }
