@@ -97,6 +97,11 @@ impl Call {
         self.incoming.borrow().as_ref().map_or(0, Incoming::buffer_len)
     }
 
+    /// Copies the start of the request's buffer, while it waits for its answer.
+    pub fn copy_in_at_most(&self, length: usize) -> Option<Vec<u8>> {
+        self.incoming.borrow().as_ref().map(|incoming| incoming.copy_in_at_most(length))
+    }
+
     /// Still waits for its answer.
     pub fn is_open(&self) -> bool {
         self.incoming.borrow().is_some()

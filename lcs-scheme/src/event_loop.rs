@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::deadlines::Moment;
 use crate::identity::Identity;
 use crate::outbox::Outbox;
+use crate::payloads::Payloads;
 use crate::raw::Incoming;
 use crate::regsrc::Sources;
 use crate::start::Error;
@@ -47,6 +48,8 @@ pub struct Shared {
     pub clock: Rc<Clock>,
     /// Who is who.
     pub identity: Identity,
+    /// How much of large requests is held for each user.
+    pub payloads: Rc<Payloads>,
     current: Current,
     executor: LocalExecutor<'static>,
 }
@@ -60,8 +63,8 @@ impl Shared {
         identity: Identity,
         current: Current,
     ) -> Shared {
-        let executor = LocalExecutor::new();
-        Shared { registry, sources, clock, identity, current, executor }
+        let (executor, payloads) = (LocalExecutor::new(), Rc::default());
+        Shared { registry, sources, clock, identity, payloads, current, executor }
     }
 
     /// Starts the work on a call, up to where it has to wait.
@@ -75,10 +78,14 @@ impl Shared {
         self.executor.spawn(work).detach();
     }
 
+    /// The value of a setting that is a size.
+    pub fn setting(&self, setting: Setting) -> usize {
+        self.registry.setting(setting).try_into().unwrap_or(usize::MAX)
+    }
+
     /// Brings the settings that bound waiting into force.
     fn apply_settings(&self) {
-        let in_flight = self.registry.setting(Setting::MaxConcurrentRSIRequests);
-        self.sources.set_in_flight(in_flight.try_into().unwrap_or(usize::MAX));
+        self.sources.set_in_flight(self.setting(Setting::MaxConcurrentRSIRequests));
         let timeout = self.registry.setting(Setting::RequestTimeoutMs);
         self.clock.set_timeout(Duration::from_millis(timeout));
     }

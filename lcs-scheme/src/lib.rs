@@ -8,6 +8,7 @@
 //! - [`call`]: a request that is being worked on, and its one answer,
 //! - [`clock`]: how long callers wait,
 //! - [`reg`]: handles of `reg:`, what is derived from them and called on them,
+//! - [`payloads`]: how much of large requests is held for each user,
 //! - [`source_handles`]: handles of `regsrc:`, and what sources say over them,
 //! - [`regsrc`]: connections of sources, and the requests they have not answered yet,
 //! - [`accounts`]: who belongs to which groups,
@@ -28,6 +29,7 @@ pub mod errno;
 pub mod event_loop;
 pub mod identity;
 pub mod outbox;
+pub mod payloads;
 pub mod raw;
 pub mod reg;
 pub mod regsrc;

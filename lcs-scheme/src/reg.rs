@@ -7,11 +7,12 @@ use lcs_abi::call::{
     QueryValues, SetSecurity, SetTombstone, SetValue, Unhide,
 };
 use lcs_abi::{ABI_VERSION, Malformed};
-use lcs_core::registry::{Error, HandleId};
+use lcs_core::registry::{Error, HandleId, Setting};
+use lcs_core::security::Sid;
 use redox_scheme::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use syscall::error::{EBADF, ECANCELED, EINVAL, EOPNOTSUPP};
+use syscall::error::{EBADF, ECANCELED, EINVAL, ENOSPC, EOPNOTSUPP};
 use syscall::flag::{EventFlags, F_GETFL, F_SETFL};
 use syscall::schemev2::Opcode;
 
@@ -20,6 +21,7 @@ use crate::deadlines::Moment;
 use crate::errno;
 use crate::event_loop::Shared;
 use crate::outbox::Outbox;
+use crate::payloads::Room;
 use crate::raw::Incoming;
 
 /// The handle that all opens by path start from. It belongs to nobody, so only operations that come with
@@ -29,6 +31,9 @@ pub const SHARED_ROOT: usize = 0;
 /// The largest request that is not a write of data, in bytes: names are far shorter, and of a security
 /// descriptor neither list has more than 64 KiB.
 const MAX_PLAIN_REQUEST: usize = 256 << 10;
+
+/// Buffers up to this size, in bytes, are not counted.
+const SMALL: usize = 64 << 10;
 
 /// A handle's number on the scheme.
 fn number(handle: HandleId) -> usize {
@@ -104,7 +109,7 @@ fn open_at(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: O
 
 fn derive(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: Option<HandleId>) {
     let context = incoming.caller();
-    let payload = incoming.copy_in();
+    let payload = incoming.copy_in_at_most(MAX_PLAIN_REQUEST);
     let call = Call::new(incoming, outbox, &shared.clock);
     let derive: Derive = match lcs_abi::decode(&payload) {
         Ok(derive) => derive,
@@ -154,25 +159,40 @@ fn call(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: Ha
         } else {
             None
         };
-    let op = Op::from_raw(op);
-    let (op, payload) = match (refusal, op) {
-        (None, Some(op)) => {
-            let wanted = if op == Op::SetValue { length } else { MAX_PLAIN_REQUEST };
-            (op, incoming.copy_in_at_most(wanted))
-        }
+    let call = Call::new(incoming, outbox, &shared.clock);
+    let op = match (refusal, Op::from_raw(op)) {
+        (None, Some(op)) => op,
         (refusal, _) => {
-            let errno = refusal.unwrap_or(EOPNOTSUPP);
-            Call::new(incoming, outbox, &shared.clock).answer(Reply::Status(Err(errno)));
+            call.answer(Reply::Status(Err(refusal.unwrap_or(EOPNOTSUPP))));
             return;
         }
     };
-    let call = Call::new(incoming, outbox, &shared.clock);
     let own = Rc::clone(shared);
     let answered = Rc::clone(&call);
     shared.start(call, async move {
-        let reply = operate(&own, handle, op, &payload, length).await;
-        answered.answer(reply);
+        let _room = room(&own, handle, length).await;
+        let longest = if op == Op::SetValue {
+            MAX_PLAIN_REQUEST.saturating_add(own.setting(Setting::MaxValueSize))
+        } else {
+            MAX_PLAIN_REQUEST
+        };
+        // It may have been told meanwhile that it took too long.
+        if let Some(payload) = answered.copy_in_at_most(longest) {
+            let reply = operate(&own, handle, op, &payload, length).await;
+            answered.answer(reply);
+        }
     });
+}
+
+/// Waits until there is room for a request with a large buffer, whether it is to be read or filled, among those
+/// of the user that the handle acts for. SYSTEM waits for nobody.
+async fn room(shared: &Shared, handle: HandleId, length: usize) -> Option<Room> {
+    if length <= SMALL {
+        return None;
+    }
+    let user = shared.registry.user_of(handle).ok().filter(|user| *user != Sid::SYSTEM)?;
+    let most = shared.setting(Setting::MaxQueuedBytesPerUser);
+    shared.payloads.room(user, length, most).await
 }
 
 /// Carries out an operation; its answer may have `length` bytes.
@@ -200,7 +220,12 @@ async fn operate(
         Op::QueryValues => {
             answer!(QueryValues, |request| registry.query_values(handle, request, length).await)
         }
-        Op::SetValue => answer!(SetValue, |request| registry.set_value(handle, request).await),
+        Op::SetValue => match decode::<SetValue>(payload) {
+            Ok(request) => reply(registry.set_value(handle, request).await, length),
+            // Only so much of it was looked at as the largest value takes.
+            Err(_) if payload.len() < length => Reply::Status(Err(ENOSPC)),
+            Err(reply) => reply,
+        },
         Op::DeleteValue => {
             answer!(DeleteValue, |request| registry.delete_value(handle, request).await)
         }

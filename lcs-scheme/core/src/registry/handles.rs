@@ -8,12 +8,13 @@ use lcs_abi::Guid;
 use lcs_abi::security::Access;
 use slab::Slab;
 
-use super::State;
+use super::backend::Backend;
 use super::error::{Error, NotFound};
 use super::hives::SlotId;
 use super::reading::Site;
 use super::settings::Setting;
 use super::transaction::TransactionId;
+use super::{Registry, State};
 use crate::model::name::KeyName;
 use crate::security::{Sid, Token};
 
@@ -182,6 +183,16 @@ impl Handles {
 
     pub(super) fn count(&self) -> usize {
         self.handles.len()
+    }
+}
+
+impl<B: Backend> Registry<B> {
+    /// Whom a handle acts for.
+    ///
+    /// # Errors
+    /// `BadHandle`: there is no such handle.
+    pub fn user_of(&self, id: HandleId) -> Result<Sid, Error> {
+        self.with(|state| state.handles.get(id)).map(|handle| handle.token().user())
     }
 }
 
