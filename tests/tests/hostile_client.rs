@@ -114,7 +114,7 @@ fn queue_all() {
     println!("no more transactions");
     let data = vec![1; 100_000];
     let mut written = (0..).map(|number: u32| put(&held[0].0, &number.to_string(), &data));
-    let refused = written.find_map(|written| errno(written));
+    let refused = written.find_map(errno);
     assert_eq!(refused, Some(ENOSPC));
     println!("no more in transactions");
     let (mut handles, root) = (Vec::new(), registry());
