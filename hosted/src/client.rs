@@ -366,14 +366,16 @@ impl Handle {
         let mut took_token = false;
         loop {
             let parts = [IoSlice::new(&greeting)];
-            sys::send(self.fd, &parts, Some(sys::own_credentials()), &[], 0).map_err(gone)?;
+            let sent = sys::send(self.fd, &parts, Some(sys::own_credentials()), &[], 0);
+            sent.map_err(|error| self.why_gone(error))?;
             loop {
                 match sys::poll(self.fd, libc::POLLIN, GREETING_PATIENCE) {
                     Ok(true) | Err(Errno(libc::EINTR)) => {}
                     Ok(false) => break,
                     Err(error) => return Err(error),
                 }
-                match self.take_message()? {
+                match self.take_message().map_err(|error| self.why_gone(error))? {
+                    Message::Refused => return Err(Errno(libc::EMFILE)),
                     Message::Welcome(welcome, fd) => {
                         let Welcome { channel: id, daemon } = welcome;
                         return Ok((Channel { fd, id, daemon, pid, seq: 0 }, took_token));
@@ -404,7 +406,7 @@ impl Handle {
         loop {
             match self.take_message()? {
                 Message::Token => {}
-                Message::Welcome(..) => stolen = stolen.saturating_add(1),
+                Message::Welcome(..) | Message::Refused => stolen = stolen.saturating_add(1),
                 Message::Nothing => return Ok(stolen),
             }
         }
@@ -427,14 +429,24 @@ impl Handle {
             (Some(welcome), Some(fd)) if received.len == Welcome::SIZE => {
                 Message::Welcome(welcome, fd)
             }
+            (Some(_), None) if received.len == Welcome::SIZE => Message::Refused,
             _ => Message::Token,
         })
+    }
+
+    /// Why a socket broke: its daemon may have said before that it has no descriptor for this client.
+    fn why_gone(self, error: Errno) -> Errno {
+        // A broken socket tells its error once before it gives what is left.
+        let refused = (0..2).any(|_| matches!(self.take_message(), Ok(Message::Refused)));
+        if refused { Errno(libc::EMFILE) } else { gone(error) }
     }
 }
 
 /// What comes over a handle's socket.
 enum Message {
     Nothing,
+    /// The daemon, or this process, has no descriptor left for a reply channel.
+    Refused,
     Token,
     Welcome(Welcome, OwnedFd),
 }

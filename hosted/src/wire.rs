@@ -7,7 +7,8 @@
 //!   one process: [`Reply`], then the bytes that come out, with the descriptor of a new handle if
 //!   there is one.
 //! - A **greeting** (a request with opcode [`GREETING`]) asks for a reply channel and is answered on
-//!   the handle itself by [`Welcome`]; the answers are interchangeable between those who wait.
+//!   the handle itself by [`Welcome`]; the answers are interchangeable between those who wait. A welcome
+//!   without a descriptor says that there is none to be had (EMFILE).
 //! - [`Cancel`] goes back over the reply channel, when a signal interrupted the caller.
 //! - One byte on a handle's socket is a **readiness token**.
 

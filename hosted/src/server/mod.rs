@@ -16,6 +16,7 @@ pub(crate) use respond::duplicate;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 use syscall::data::NewFdParams;
@@ -44,7 +45,13 @@ struct Daemon {
     pool: Pool,
     /// Given up for a moment when there is no descriptor left, to turn a client away.
     reserve: Option<OwnedFd>,
+    /// How often there was no descriptor for a client, and when that was logged.
+    turned_away: u64,
+    complained: Option<Instant>,
 }
+
+/// How long nothing is logged of what was logged just now.
+const QUIET: Duration = Duration::from_secs(10);
 
 static DAEMON: LazyLock<Mutex<Daemon>> = LazyLock::new(|| {
     Mutex::new(Daemon {
@@ -57,6 +64,8 @@ static DAEMON: LazyLock<Mutex<Daemon>> = LazyLock::new(|| {
         serial: 0,
         pool: Pool::default(),
         reserve: sys::event_fd().ok(),
+        turned_away: 0,
+        complained: None,
     })
 });
 
@@ -242,6 +251,16 @@ impl Daemon {
             return Err(error);
         }
         Ok((ChannelId { index: index as u32, nonce }, theirs))
+    }
+
+    /// Notes that a client was turned away because there are no descriptors left. Now and then that is logged.
+    fn turns_away(&mut self) {
+        self.turned_away += 1;
+        if self.complained.is_none_or(|last| last.elapsed() >= QUIET) {
+            self.complained = Some(Instant::now());
+            let count = self.turned_away;
+            log::error!("no descriptors left (RLIMIT_NOFILE): {count} times a client got none");
+        }
     }
 
     /// Closes a reply channel: its thread is gone, or broke the rules. What it asked is cancelled.

@@ -122,7 +122,10 @@ impl Daemon {
             Err(error) if error.0 == libc::EMFILE || error.0 == libc::ENFILE => {
                 // Whoever would wait for ever, and the listener stay ready, is turned away.
                 self.reserve = None;
-                drop(sys::accept(listener));
+                if let Ok(fd) = sys::accept(listener) {
+                    self.refuse(fd.as_raw_fd());
+                }
+                self.turns_away();
                 self.reserve = sys::event_fd().ok();
                 return;
             }

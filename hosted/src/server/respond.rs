@@ -9,7 +9,7 @@ use syscall::schemev2::{Cqe, CqeOpcode, NewFdFlags, Opcode, Sqe};
 
 use crate::server::{Call, Daemon};
 use crate::sys;
-use crate::wire::{READ, Reply, Welcome};
+use crate::wire::{ChannelId, READ, Reply, Welcome};
 
 /// Readiness tokens that may wait on a handle. One would do for a poller; a few more let an
 /// edge-triggered one see that something new came.
@@ -93,6 +93,7 @@ impl Daemon {
         match self.new_handle(call.socket, number, flags, internal) {
             Ok(handle) => self.answer_caller(call, 0, 0, &[handle.as_raw_fd()]),
             Err(_) => {
+                self.turns_away();
                 self.tell_closed(call.socket, number);
                 self.answer_caller(call, -i64::from(EMFILE), 0, &[]);
             }
@@ -182,13 +183,22 @@ impl Daemon {
         }
     }
 
+    /// Tells a client that there is no descriptor for it. If that fails it asks again, or sees the end.
+    pub(super) fn refuse(&self, handle: RawFd) {
+        let refusal = Welcome { channel: ChannelId::default(), daemon: self.id }.to_bytes();
+        let _ = sys::send(handle, &[IoSlice::new(&refusal)], None, &[], libc::MSG_DONTWAIT);
+    }
+
     /// Answers a greeting on the handle that it came over. If that fails the client asks again.
     pub(super) fn welcome(&mut self, connection: usize) {
         let socket = self.connections[connection].socket;
         let Some(fd) = self.connections[connection].fd.as_ref().map(AsRawFd::as_raw_fd) else {
             return;
         };
-        let Ok((channel, theirs)) = self.new_channel(socket) else { return };
+        let Ok((channel, theirs)) = self.new_channel(socket) else {
+            self.turns_away();
+            return self.refuse(fd);
+        };
         let bytes = Welcome { channel, daemon: self.id }.to_bytes();
         let fds = [theirs.as_raw_fd()];
         if sys::send(fd, &[IoSlice::new(&bytes)], None, &fds, libc::MSG_DONTWAIT).is_err() {
