@@ -399,3 +399,62 @@ fn who_waits_behind_a_stuck_change_is_told_in_time_and_nothing_is_done_for_him_l
         assert!(is_stuck.try_recv().is_err(), "a second step was made");
     });
 }
+
+/// A source that stops when a value of this name is asked for.
+fn stops_at_stop(_: RequestHeader, request: &Request) -> Decision {
+    match request {
+        Request::QueryValue { name, .. } if name == "stop" => Decision::Stop,
+        _ => Decision::Answer,
+    }
+}
+
+#[test]
+fn each_of_two_sources_dies_and_comes_back_alone() {
+    session_in(lcs, |_| {
+        let names = ["Machine", "Other"];
+        let serve = |puppet: Puppet| puppet.serve(stops_at_stop);
+        let mut served = names.map(|name| Some(serve(Puppet::in_service(&[name]))));
+        let keys = names.map(|name| create(&format!(r"{name}\Key")));
+        for (dies, lives) in [(0, 1), (1, 0)] {
+            assert_eq!(errno(keys[dies].value("stop")), Some(EIO));
+            let hives = served[dies].take().unwrap().join().unwrap();
+            assert_eq!(errno(set(&keys[dies], "Number", 1)), Some(EIO));
+            set(&keys[lives], "Number", 2).unwrap();
+            let mut wrong = Puppet::connect(&[names[dies]]);
+            wrong.claim().unwrap();
+            assert_eq!(wrong.register(), Err(Refusal::Stale));
+            set(&keys[lives], "Number", 3).unwrap();
+            let mut back = Puppet::connect_with(&[names[dies]], hives);
+            back.claim().unwrap();
+            back.register().unwrap();
+            served[dies] = Some(serve(back));
+            set(&keys[dies], "Number", 4).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_source_that_gives_its_hives_up_in_service_frees_their_names() {
+    session_in(lcs, |_| {
+        let _machine = Puppet::in_service(&["Machine"]).serve(good);
+        let (asked, was_asked) = mpsc::channel();
+        let brief = Puppet::in_service(&["Brief"]).serve(move |_, request| match request {
+            Request::QueryValue { .. } => {
+                asked.send(()).unwrap();
+                Decision::Instead(vec![FromSource::Unregister])
+            }
+            _ => Decision::Answer,
+        });
+        let key = create(r"Brief\Key");
+        assert_eq!(errno(key.value("v")), Some(EIO));
+        was_asked.recv().unwrap();
+        brief.join().unwrap();
+        let opened = registry().open_key("Brief", Access::KEY_READ);
+        assert_eq!(errno(opened), Some(libredox::errno::ENOENT));
+        assert!(matches!(errno(set(&key, "Number", 1)), Some(EIO | libredox::errno::ENOENT)));
+        // Another source may have the name, with another root; the old handle is not its.
+        let _new = Puppet::in_service(&["Brief"]).serve(good);
+        set(&create(r"Brief\Key"), "Number", 2).unwrap();
+        assert!(matches!(errno(key.value("Number")), Some(EIO | libredox::errno::ENOENT)));
+    });
+}

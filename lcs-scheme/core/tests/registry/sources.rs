@@ -7,7 +7,7 @@ use lcs_abi::call::{EnumSubkeys, HiveState, LayerOnly, QueryValue, SetValue, Unh
 use lcs_abi::rsi::{Answer, ClaimedHive, Refusal, RegisteredHive, Request, SourceError};
 use lcs_core::registry::{AuditEvent, ConnectionId, Error, Fault, HandleId, NotFound};
 
-use crate::common::client::{create_key, in_layer, layer, system, user};
+use crate::common::client::{create_key, in_layer, layer, open_key, system, user};
 use crate::common::world::Source;
 use crate::common::{Client, Failure};
 
@@ -385,4 +385,27 @@ fn a_source_that_gives_its_hives_up_frees_their_names() {
     assert_eq!(client.details(key).map(drop), Err(Error::SourceDown), "it is another hive");
     assert_eq!(client.open("Test\\k"), Err(Error::NotFound(NotFound::Key)));
     client.close(key);
+}
+
+#[test]
+fn a_clock_that_goes_backwards_only_shows_in_last_write() {
+    let (client, _) = Client::with_hive([]);
+    let key = client.create("Test\\k").unwrap();
+    let mut last = 0;
+    for now in [5_000, 4_000, -1, i64::MIN, i64::MAX] {
+        client.world.set_now(now);
+        let sequence = client.set(key, "v", 1, b"", None).unwrap();
+        assert!(sequence > last);
+        last = sequence;
+        assert_eq!(client.details(key).unwrap().last_write, now);
+        assert_eq!(client.query(key, "v").unwrap().sequence, sequence);
+        let transaction = client.begin();
+        let inside = client.derive(Some(transaction), open_key("Test\\k")).unwrap();
+        client.world.set_now(now.saturating_sub(10));
+        client.set(inside, "t", 1, b"", None).unwrap();
+        // It is measured by another clock whether it took too long.
+        client.commit(transaction).unwrap();
+        last = client.query(key, "t").unwrap().sequence;
+        assert!(last > sequence);
+    }
 }
