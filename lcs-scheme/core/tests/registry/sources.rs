@@ -396,7 +396,6 @@ fn a_clock_that_goes_backwards_only_shows_in_last_write() {
         client.world.set_now(now);
         let sequence = client.set(key, "v", 1, b"", None).unwrap();
         assert!(sequence > last);
-        last = sequence;
         assert_eq!(client.details(key).unwrap().last_write, now);
         assert_eq!(client.query(key, "v").unwrap().sequence, sequence);
         let transaction = client.begin();
