@@ -136,7 +136,8 @@ impl Error {
     /// Whether the registry, or the source of the hive, is not there or did not answer in time: what was
     /// asked may be possible later, and whether a change happened may be unknown.
     pub fn is_unavailable(&self) -> bool {
-        let nobody_answers = self.attempt == Attempt::Connect && !self.is_access_denied();
+        let somebody_did = self.is_access_denied() || self.errno() == Some(EMFILE);
+        let nobody_answers = self.attempt == Attempt::Connect && !somebody_did;
         nobody_answers || matches!(self.errno(), Some(EIO | ENODEV | ETIMEDOUT))
     }
 
@@ -307,6 +308,8 @@ mod tests {
         }
         assert!(error(Attempt::Connect, EACCES).is_access_denied());
         assert!(!error(Attempt::Connect, EACCES).is_unavailable());
+        assert!(!error(Attempt::Connect, EMFILE).is_unavailable());
+        assert!(error(Attempt::Connect, EMFILE).to_string().ends_with("too many open handles"));
         assert!(error(Attempt::KeyInfo, EIO).is_unavailable());
     }
 
