@@ -1,13 +1,15 @@
-//! LCS without descriptors: new clients are told so, and it goes on when there are some again.
+//! Daemons without descriptors: LCS tells new clients so, and goes on when there are some again; loregd, which
+//! needs a few from the start, says so and ends.
 
 use std::fs;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use hosted as _;
 use libredox::errno::EMFILE;
 use libreg::{Access, Key, Registry, SetValue, ValueType};
-use registry_tests::daemons::{loregd, root_directory};
+use registry_tests::daemons::{check_hives, data_directory, loregd, machine_is_up, root_directory};
 use registry_tests::eventually::eventually;
 use registry_tests::harness::{Process, Root, binary, session_in};
 use registry_tests::registry::{create, registry};
@@ -15,11 +17,17 @@ use registry_tests::registry::{create, registry};
 /// How many descriptors the daemons have in these tests.
 const FEW: u32 = 100;
 
-fn with_few_descriptors(root: &Root) -> Process {
+/// A daemon that has so many descriptors.
+fn limited(descriptors: u32, daemon: &str) -> Command {
     let mut command = Command::new("sh");
-    let script = format!("ulimit -n {FEW} && exec {}", binary("lcs-scheme").display());
-    command.args(["-c", &script]).env("REDOX_HOSTED", root.path());
-    Process::spawn_ready(&mut command)
+    let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+    command.arg("-c").arg(script).arg(binary(daemon));
+    command
+}
+
+fn with_few_descriptors(root: &Root) -> Process {
+    let mut command = limited(FEW, "lcs-scheme");
+    Process::spawn_ready(command.env("REDOX_HOSTED", root.path()))
 }
 
 fn put(key: &Key, data: &[u8]) {
@@ -34,8 +42,8 @@ fn newcomer() -> Option<i32> {
     opened.err().map(|error| error.errno().expect("an error of LCS's"))
 }
 
-fn log() -> String {
-    fs::read_to_string(root_directory().join("var/log/lcs-scheme.log")).expect("the log")
+fn log(daemon: &str) -> String {
+    fs::read_to_string(root_directory().join("var/log").join(daemon)).expect("the log")
 }
 
 #[test]
@@ -64,9 +72,45 @@ fn lcs_without_descriptors_says_so_and_serves_again_when_it_has_some() {
             eventually("service", || newcomer().is_none().then_some(()));
         }
         let lines = eventually("a line in the log", || {
-            let lines = log().lines().filter(|line| line.contains("no descriptors left")).count();
+            let log = log("lcs-scheme.log");
+            let lines = log.lines().filter(|line| line.contains("no descriptors left")).count();
             (lines > 0).then_some(lines)
         });
-        assert!(lines <= 3, "{}", log());
+        assert!(lines <= 3, "{}", log("lcs-scheme.log"));
     });
+}
+
+#[test]
+fn loregd_serves_or_ends_with_the_reason_in_its_log_however_few_descriptors_it_has() {
+    session_in(
+        |root| root.daemon("lcs-scheme", &[]),
+        |_| {
+            let (mut served, mut ended) = (0, 0);
+            for descriptors in 5..=24 {
+                let mut command = limited(descriptors, "loregd");
+                let mut source = Process::spawn(command.arg("--data").arg(data_directory()));
+                let end = eventually("service or an end", || {
+                    let end = source.wait(Duration::ZERO);
+                    (end.is_some() || machine_is_up()).then_some(end)
+                });
+                match end {
+                    None => {
+                        served += 1;
+                        source.kill();
+                        eventually("its end", || (!machine_is_up()).then_some(()));
+                    }
+                    Some(status) => {
+                        ended += 1;
+                        assert!(!status.success(), "{descriptors}: {status}");
+                    }
+                }
+            }
+            assert!(served > 0 && ended > 0, "served {served} times, ended {ended} times");
+            let log = log("loregd.log");
+            assert!(log.contains("Too many open files"), "{log}");
+            check_hives();
+            let _loregd = loregd(&[]);
+            put(&create(r"Machine\Key"), &[1]);
+        },
+    );
 }
