@@ -318,6 +318,14 @@ pub(crate) fn raise_file_limit() {
     });
 }
 
+/// How many files this process may have open.
+pub(crate) fn file_limit() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` outlives the call, which on failure leaves it as it is.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
+}
+
 /// Random bytes from the kernel.
 pub(crate) fn random_u64() -> Result<u64> {
     let mut bytes = [0_u8; 8];

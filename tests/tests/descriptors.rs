@@ -13,6 +13,11 @@ use registry_tests::daemons::{check_hives, data_directory, loregd, machine_is_up
 use registry_tests::eventually::eventually;
 use registry_tests::harness::{Process, Root, binary, session_in};
 use registry_tests::registry::{create, registry};
+use registry_tests::users::{as_user, can_become_others};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+const ALICE: u32 = 2_000_001;
+const BOB: u32 = 2_000_002;
 
 /// How many descriptors the daemons have in these tests.
 const FEW: u32 = 100;
@@ -77,6 +82,32 @@ fn lcs_without_descriptors_says_so_and_serves_again_when_it_has_some() {
             (lines > 0).then_some(lines)
         });
         assert!(lines <= 3, "{}", log("lcs-scheme.log"));
+    });
+}
+
+#[test]
+fn one_user_cannot_have_all_descriptors_of_lcs() {
+    if !can_become_others() {
+        return;
+    }
+    session_in(with_few_descriptors, |_| {
+        let _loregd = loregd(&[]);
+        create(r"Machine\Key");
+        let address = SocketAddrUnix::new(root_directory().join("scheme/reg")).expect("an address");
+        // Connections that say nothing, and as many as there are to be had.
+        let connections = (0..FEW).map(|_| {
+            let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+            let socket = socket_with(AddressFamily::UNIX, kind, flags, None).expect("a socket");
+            as_user(ALICE, ALICE, || connect(&socket, &address)).map(|()| socket)
+        });
+        let held: Vec<_> = connections.collect();
+        assert_eq!(as_user(ALICE, ALICE, newcomer), Some(EMFILE));
+        as_user(BOB, BOB, || {
+            let key = registry().open_key(r"Machine\Key", Access::KEY_READ);
+            key.expect("another user's key").info().expect("its details");
+        });
+        drop(held);
+        eventually("service", || as_user(ALICE, ALICE, newcomer).is_none().then_some(()));
     });
 }
 

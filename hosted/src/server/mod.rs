@@ -10,6 +10,7 @@
 mod buffer;
 mod receive;
 mod respond;
+mod shares;
 
 pub(crate) use respond::duplicate;
 
@@ -24,6 +25,7 @@ use syscall::schemev2::{Cqe, NewFdFlags, Opcode, Sqe, SqeFlags};
 
 use crate::errno::{Errno, Result};
 use crate::server::buffer::{Buffer, Pool};
+use crate::server::shares::{Share, Shares};
 use crate::wire::ChannelId;
 use crate::{root, sys};
 
@@ -43,6 +45,7 @@ struct Daemon {
     /// Distinguishes an entry of an epoll set from an earlier one with the same index.
     serial: u32,
     pool: Pool,
+    shares: Shares,
     /// Given up for a moment when there is no descriptor left, to turn a client away.
     reserve: Option<OwnedFd>,
     /// How often there was no descriptor for a client, and when that was logged.
@@ -63,6 +66,7 @@ static DAEMON: LazyLock<Mutex<Daemon>> = LazyLock::new(|| {
         calls: Slab::new(),
         serial: 0,
         pool: Pool::default(),
+        shares: Shares::new(),
         reserve: sys::event_fd().ok(),
         turned_away: 0,
         complained: None,
@@ -114,6 +118,7 @@ struct Connection {
     tokens: u8,
     /// Somebody waits for the handle to become ready.
     interest: bool,
+    _share: Share,
 }
 
 /// A way back to one thread of one client.
@@ -126,6 +131,7 @@ struct Channel {
     pid: Option<libc::pid_t>,
     /// The tag of its one outstanding call.
     call: Option<usize>,
+    _share: Share,
 }
 
 /// A request that the scheme has.
@@ -135,6 +141,8 @@ struct Call {
     /// `None` for our own requests and when the caller is gone.
     channel: Option<usize>,
     seq: u64,
+    /// The caller's.
+    uid: u32,
     opcode: Opcode,
     /// Bits of [`crate::wire`].
     flags: u8,
@@ -192,9 +200,11 @@ impl Daemon {
         number: usize,
         flags: u32,
         internal: NewFdFlags,
+        uid: u32,
     ) -> Result<OwnedFd> {
+        let share = self.shares.take(uid)?;
         let (ours, theirs) = sys::socket_pair()?;
-        let index = self.add_connection(socket, ours, number, false)?;
+        let index = self.add_connection(socket, ours, number, false, share)?;
         let connection = &mut self.connections[index];
         connection.flags = flags;
         connection.offset = internal.contains(NewFdFlags::POSITIONED).then_some(0);
@@ -209,6 +219,7 @@ impl Daemon {
         fd: OwnedFd,
         number: usize,
         root: bool,
+        share: Share,
     ) -> Result<usize> {
         let serial = self.next_serial();
         let raw = fd.as_raw_fd();
@@ -224,6 +235,7 @@ impl Daemon {
             calls: 0,
             tokens: 0,
             interest: false,
+            _share: share,
         };
         let index = self.connections.insert(connection);
         let data = Member::Connection(index as u32).pack(serial);
@@ -236,13 +248,15 @@ impl Daemon {
     }
 
     /// Makes a reply channel; answers its id and the client's end.
-    fn new_channel(&mut self, socket: usize) -> Result<(ChannelId, OwnedFd)> {
+    fn new_channel(&mut self, socket: usize, uid: u32) -> Result<(ChannelId, OwnedFd)> {
+        let share = self.shares.take(uid)?;
         let (ours, theirs) = sys::socket_pair()?;
         let nonce = sys::random_u64()?;
         let serial = self.next_serial();
         let epoll = self.sockets[socket].epoll.as_raw_fd();
         let raw = ours.as_raw_fd();
-        let channel = Channel { fd: ours, serial, socket, nonce, pid: None, call: None };
+        let (pid, call) = (None, None);
+        let channel = Channel { fd: ours, serial, socket, nonce, pid, call, _share: share };
         let index = self.channels.insert(channel);
         let data = Member::Channel(index as u32).pack(serial);
         let events = libc::EPOLLIN | libc::EPOLLRDHUP;
@@ -253,13 +267,17 @@ impl Daemon {
         Ok((ChannelId { index: index as u32, nonce }, theirs))
     }
 
-    /// Notes that a client was turned away because there are no descriptors left. Now and then that is logged.
+    /// Notes that a client was turned away because there are no descriptors left, or none for its user. Now and
+    /// then that is logged.
     fn turns_away(&mut self) {
         self.turned_away += 1;
         if self.complained.is_none_or(|last| last.elapsed() >= QUIET) {
             self.complained = Some(Instant::now());
             let count = self.turned_away;
-            log::error!("no descriptors left (RLIMIT_NOFILE): {count} times a client got none");
+            log::error!(
+                "no descriptors left (RLIMIT_NOFILE, of which a user has a part): {count} times a client \
+                 got none"
+            );
         }
     }
 
@@ -443,7 +461,8 @@ pub(crate) fn create_handle(socket: SocketId, params: &[u8]) -> Result<(OwnedFd,
         return Err(Errno(libc::EBADF));
     }
     let internal = NewFdFlags::from_bits_truncate(params.internal_flags);
-    let fd = daemon.new_handle(socket.0, params.number, params.flags as u32, internal)?;
+    let own = sys::own_credentials().uid;
+    let fd = daemon.new_handle(socket.0, params.number, params.flags as u32, internal, own)?;
     Ok((fd, params.number))
 }
 

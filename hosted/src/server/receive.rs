@@ -131,9 +131,15 @@ impl Daemon {
             }
             Err(_) => return,
         };
+        let peer = sys::peer_credentials(fd.as_raw_fd());
+        let Ok(share) = peer.and_then(|peer| self.shares.take(peer.uid)) else {
+            self.refuse(fd.as_raw_fd());
+            self.turns_away();
+            return;
+        };
         if sys::pass_credentials(fd.as_raw_fd()).is_ok() {
             // On failure the connection closes, which is all there is to tell the client.
-            let _ = self.add_connection(socket, fd, number, true);
+            let _ = self.add_connection(socket, fd, number, true, share);
         }
     }
 
@@ -158,11 +164,12 @@ impl Daemon {
             return None;
         }
         let request = Request::from_bytes(&header)?;
+        let uid = received.credentials?.uid;
         for _ in 0..request.stolen_welcomes {
-            self.welcome(index);
+            self.welcome(index, uid);
         }
         if request.opcode == GREETING {
-            self.welcome(index);
+            self.welcome(index, uid);
             return None;
         }
         self.admit(index, &request, received)
@@ -238,6 +245,7 @@ impl Daemon {
             connection,
             channel: Some(channel),
             seq: request.seq,
+            uid: sender.uid,
             opcode,
             flags: request.flags,
             args: request.args,

@@ -90,7 +90,7 @@ impl Daemon {
             }
             _ => self.connections[call.connection].flags,
         };
-        match self.new_handle(call.socket, number, flags, internal) {
+        match self.new_handle(call.socket, number, flags, internal, call.uid) {
             Ok(handle) => self.answer_caller(call, 0, 0, &[handle.as_raw_fd()]),
             Err(_) => {
                 self.turns_away();
@@ -189,13 +189,13 @@ impl Daemon {
         let _ = sys::send(handle, &[IoSlice::new(&refusal)], None, &[], libc::MSG_DONTWAIT);
     }
 
-    /// Answers a greeting on the handle that it came over. If that fails the client asks again.
-    pub(super) fn welcome(&mut self, connection: usize) {
+    /// Answers a greeting of this user on the handle that it came over. If that fails the client asks again.
+    pub(super) fn welcome(&mut self, connection: usize, uid: u32) {
         let socket = self.connections[connection].socket;
         let Some(fd) = self.connections[connection].fd.as_ref().map(AsRawFd::as_raw_fd) else {
             return;
         };
-        let Ok((channel, theirs)) = self.new_channel(socket) else {
+        let Ok((channel, theirs)) = self.new_channel(socket, uid) else {
             self.turns_away();
             return self.refuse(fd);
         };
@@ -239,6 +239,7 @@ impl Daemon {
             connection,
             channel: None,
             seq: 0,
+            uid: sys::own_credentials().uid,
             opcode: Opcode::Fevent,
             flags: 0,
             args: [ready, 0, 0],
