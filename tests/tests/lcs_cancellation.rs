@@ -1,0 +1,202 @@
+//! Callers that are interrupted by a signal (DESIGN §11): if nothing went to a source nothing has happened,
+//! else they get the true answer, and a handle that nobody wants is closed.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, ScopedJoinHandle};
+
+use hosted as _;
+use lcs_abi::call::{Derive, Op, TransactionState, TransactionStatusAnswer};
+use lcs_abi::rsi::Request;
+use libredox::Fd;
+use libredox::errno::EINTR;
+use libredox::flag::{O_CLOEXEC, O_RDONLY};
+use libreg::{Access, SetValue, ValueType};
+use registry_tests::eventually::eventually;
+use registry_tests::harness::{Process, Root, session_in};
+use registry_tests::puppet::{Decision, Puppet};
+use registry_tests::registry::{call, create, derive, registry};
+use rustix::thread::gettid;
+
+fn lcs(root: &Root) -> Process {
+    root.daemon("lcs-scheme", &[])
+}
+
+/// A source of `Slow` that, from the first word on, says of what `is_held` names that it has it, and does it
+/// when it is told to.
+struct Slow {
+    begin: Sender<()>,
+    held: Receiver<()>,
+    release: Sender<()>,
+}
+
+impl Slow {
+    fn new(is_held: fn(&Request) -> bool) -> Slow {
+        let (begin, begun) = mpsc::channel();
+        let (holds, held) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let channels = Mutex::new((begun, released));
+        let mut holding = false;
+        Puppet::in_service(&["Slow"]).serve(move |_, request| {
+            let (begun, released) = &*channels.lock().expect("one thread");
+            holding = holding || begun.try_recv().is_ok();
+            if holding && is_held(request) {
+                // When the test is over nobody waits any more.
+                let _ = holds.send(());
+                let _ = released.recv();
+            }
+            Decision::Answer
+        });
+        Slow { begin, held, release }
+    }
+
+    fn begin(&self) {
+        self.begin.send(()).expect("a source");
+    }
+
+    fn wait(&self) {
+        self.held.recv().expect("a request");
+    }
+
+    fn release(&self) {
+        self.release.send(()).expect("a source");
+    }
+}
+
+extern "C" fn ignore(_signal: libc::c_int) {}
+
+/// Work in a thread that can be interrupted.
+struct Interruptible<'scope, T> {
+    thread: i32,
+    work: ScopedJoinHandle<'scope, T>,
+}
+
+impl<'scope, T: Send + 'scope> Interruptible<'scope, T> {
+    fn start(
+        scope: &'scope thread::Scope<'scope, '_>,
+        work: impl FnOnce() -> T + Send + 'scope,
+    ) -> Self {
+        // SAFETY: the handler does nothing, and sigaction is plain data.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = ignore as *const () as usize;
+            assert_eq!(libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()), 0);
+        }
+        let (sender, receiver) = mpsc::channel();
+        let work = scope.spawn(move || {
+            sender.send(gettid().as_raw_nonzero().get()).expect("a test");
+            work()
+        });
+        Interruptible { thread: receiver.recv().expect("a thread"), work }
+    }
+
+    fn interrupt(&self) {
+        // SAFETY: takes no pointers. A thread that has ended is no error of ours.
+        unsafe {
+            libc::syscall(libc::SYS_tgkill, std::process::id(), self.thread, libc::SIGUSR1);
+        }
+    }
+
+    /// Interrupts it until it ends.
+    fn ends(self) -> T {
+        eventually("an end", || {
+            self.interrupt();
+            self.work.is_finished().then_some(())
+        });
+        self.work.join().expect("the work")
+    }
+
+    /// Interrupts it again and again, while LCS answers others; it goes on.
+    fn goes_on(&self) {
+        for _ in 0..50 {
+            self.interrupt();
+            registry().status().expect("a status");
+            assert!(!self.work.is_finished(), "it was given up");
+        }
+    }
+}
+
+fn root() -> Fd {
+    Fd::open("/scheme/reg", O_RDONLY | O_CLOEXEC, 0).expect("the registry")
+}
+
+fn is_step(request: &Request) -> bool {
+    matches!(request, Request::Apply { .. })
+}
+
+#[test]
+fn an_interrupted_write_that_its_source_has_gets_the_true_answer() {
+    session_in(lcs, |_| {
+        let slow = Slow::new(is_step);
+        let key = create(r"Slow\Key");
+        slow.begin();
+        thread::scope(|scope| {
+            let write = Interruptible::start(scope, || {
+                key.set_value("v", ValueType::Binary.code(), &[1], &SetValue::default())
+            });
+            slow.wait();
+            write.goes_on();
+            slow.release();
+            assert!(write.work.join().expect("the write").is_ok());
+        });
+        assert_eq!(key.value("v").expect("the value").data, [1]);
+    });
+}
+
+#[test]
+fn a_handle_for_an_open_that_was_interrupted_is_closed() {
+    session_in(lcs, |_| {
+        let slow = Slow::new(|request| matches!(request, Request::Lookup { .. }));
+        drop(create(r"Slow\Key"));
+        let handles = || registry().status().expect("a status").details.expect("all").handles;
+        let (root, before) = (root(), handles());
+        slow.begin();
+        thread::scope(|scope| {
+            let open = Interruptible::start(scope, || {
+                let access = Access::KEY_READ.bits();
+                derive(&root, &Derive::OpenKey { path: r"Slow\Key".into(), access, flags: 0 })
+            });
+            slow.wait();
+            open.goes_on();
+            slow.release();
+            let opened = open.work.join().expect("the open");
+            assert_eq!(opened.err().map(|error| error.errno()), Some(EINTR));
+        });
+        eventually("no handle of it", || (handles() == before).then_some(()));
+    });
+}
+
+#[test]
+fn an_interrupted_commit_that_waits_for_another_one_has_not_happened_and_can_be_had_later() {
+    session_in(lcs, |_| {
+        let slow = Slow::new(is_step);
+        let root = root();
+        let begin = |path: &str| {
+            let transaction = derive(&root, &Derive::BeginTransaction).expect("a transaction");
+            let (path, access) = (path.to_owned(), Access::KEY_READ.bits());
+            let (layer, flags, link_target) = (None, 0, None);
+            let create = Derive::CreateKey { path, access, layer, flags, link_target };
+            drop(derive(&transaction, &create).expect("a key"));
+            transaction
+        };
+        let [first, second] = [begin(r"Slow\First"), begin(r"Slow\Second")];
+        let commit = |transaction: &Fd| call::<(), ()>(transaction, Op::Commit, &(), &[]);
+        slow.begin();
+        thread::scope(|scope| {
+            let stuck = scope.spawn(|| commit(&first));
+            slow.wait();
+            let waits = Interruptible::start(scope, || commit(&second));
+            assert_eq!(waits.ends().map_err(|error| error.errno()), Err(EINTR));
+            slow.release();
+            stuck.join().expect("the commit").expect("a commit");
+        });
+        let status: TransactionStatusAnswer =
+            call(&second, Op::TransactionStatus, &(), &[]).expect("a status");
+        assert_eq!(status.state, TransactionState::ActiveBound);
+        let read = |path| registry().open_key(path, Access::KEY_READ).is_ok();
+        assert_eq!([read(r"Slow\First"), read(r"Slow\Second")], [true, false]);
+        slow.release();
+        commit(&second).expect("a commit");
+        assert!(read(r"Slow\Second"));
+    });
+}
