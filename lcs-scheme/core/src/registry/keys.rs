@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use lcs_abi::Guid;
 use lcs_abi::call::{Counts, EnumSubkeys, EnumSubkeysAnswer, KeyDetails, KeyInfoAnswer, Subkey};
-use lcs_abi::rsi::{Answer, KeyRecord, Request};
+use lcs_abi::rsi::{KeyRecord, Request};
 use lcs_abi::security::Access;
 
 use super::Registry;
@@ -212,9 +212,6 @@ impl<B: Backend> Registry<B> {
     /// Waits until all that was acknowledged in the key's hive is durable.
     pub async fn flush(&self, id: HandleId) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
-        match self.ask(handle.site.slot, Request::Flush).await? {
-            Answer::Done => Ok(()),
-            _ => Err(self.malformed(handle.site.slot, "answer of another kind")),
-        }
+        self.ask_done(handle.site.slot, Request::Flush).await
     }
 }

@@ -245,6 +245,14 @@ impl<B: Backend> Registry<B> {
         async move { sent?.await.map_err(Error::from) }
     }
 
+    /// Asks a source for something that has no answer but that it is done.
+    async fn ask_done(&self, slot: SlotId, request: Request) -> Result<(), Error> {
+        match self.ask(slot, request).await? {
+            Answer::Done => Ok(()),
+            _ => Err(self.malformed(slot, "answer of another kind")),
+        }
+    }
+
     fn address(&self, slot: SlotId) -> Result<(Address, Guid), Error> {
         self.with(|state| state.hives.address(slot)).ok_or(Error::SourceDown)
     }

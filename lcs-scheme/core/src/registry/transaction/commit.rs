@@ -171,6 +171,7 @@ impl<B: Backend> Registry<B> {
             Ok(sent) => (sent.first_sequence, self.applied(slot, sent).await.map(drop)),
             Err(error) => {
                 self.with(|state| state.transactions.moves_on(id, Stage::Bound(slot, writes)));
+                self.drop_stage(slot, id, staged).await;
                 return Err(error);
             }
         };
@@ -199,6 +200,8 @@ impl<B: Backend> Registry<B> {
         id: TransactionId,
         mutations: Vec<Mutation>,
     ) -> Result<(), Error> {
+        // An attempt that was given up may have left some of them there.
+        self.ask_done(slot, Request::DropStage { stage: id.into() }).await?;
         let mut mutations = mutations.into_iter().peekable();
         while mutations.peek().is_some() {
             let mut bytes = 0;
@@ -209,21 +212,18 @@ impl<B: Backend> Registry<B> {
                 bytes += WriteSet::needed(&[], core::slice::from_ref(&mutation)).bytes;
                 piece.push(mutation);
             }
-            match self.ask(slot, Request::Stage { stage: id.into(), mutations: piece }).await {
-                Ok(Answer::Done) => {}
-                Ok(_) => return Err(self.malformed(slot, "answer of another kind")),
-                Err(error) => {
-                    self.drop_stage(slot, id, true).await;
-                    return Err(error);
-                }
+            let more = Request::Stage { stage: id.into(), mutations: piece };
+            if let Err(error) = self.ask_done(slot, more).await {
+                self.drop_stage(slot, id, true).await;
+                return Err(error);
             }
         }
         Ok(())
     }
 
     async fn drop_stage(&self, slot: SlotId, id: TransactionId, staged: bool) {
-        if staged && let Err(error) = self.ask(slot, Request::DropStage { stage: id.into() }).await
-        {
+        let drop = Request::DropStage { stage: id.into() };
+        if staged && let Err(error) = self.ask_done(slot, drop).await {
             log::warn!("a stage could not be dropped: {error}");
         }
     }

@@ -1,5 +1,7 @@
 //! How many, how large, and whose.
 
+use std::task::{Context, Waker};
+
 use lcs_abi::call::{Derive, TransactionState};
 use lcs_abi::rsi::Request;
 use lcs_abi::security::Access;
@@ -61,6 +63,30 @@ fn a_large_write_set_is_staged_and_takes_effect_at_once() {
     let root = client.open("Test").unwrap();
     assert_eq!(client.values(root, crate::common::client::ROOM).unwrap().len(), 200);
     assert!(source.max_sequence() >= 200);
+}
+
+#[test]
+fn what_an_attempt_that_was_given_up_has_staged_is_not_done_with_the_next() {
+    let (client, _) = Client::with_hive([]);
+    let transaction = client.begin();
+    let inside = client.open_in(transaction, "Test").unwrap();
+    for number in 0..100 {
+        client.set(inside, &format!("{number}"), 3, &[1; 100_000], None).unwrap();
+    }
+    client.world.set_delays(vec![1]);
+    client.run(async {
+        let mut commit = Box::pin(client.registry.commit(transaction));
+        for _ in 0..4 {
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(commit.as_mut().poll(&mut context).is_pending());
+        }
+    });
+    client.world.set_delays(Vec::new());
+    client.commit(transaction).unwrap();
+    // A step of more mutations than LCS knows of would have numbers that were never given out.
+    let root = client.open("Test").unwrap();
+    let values = client.values(root, crate::common::client::ROOM);
+    assert_eq!(values.map(|values| values.len()), Ok(100));
 }
 
 #[test]
