@@ -58,10 +58,12 @@ impl<B: Backend> Registry<B> {
         self.used(Some(id))?;
         let structural = self.with_writes(site, WriteSet::is_structural) == Some(true);
         let _hive = if structural { Some(self.locks.no_steps(slot.into()).await) } else { None };
-        let _values = self.hold_values(site).await;
+        let layered = self.with_writes(site, |writes| writes.values_beyond(BASE_LAYER));
+        let layered = layered.unwrap_or_default();
+        let _values = self.hold_values(slot, &layered).await;
         // While it waited for others, it may have come to its end.
         self.with(|state| state.open_transaction(id).map(drop))?;
-        let outcome = match self.check(site).await {
+        let outcome = match self.check(site, layered).await {
             Ok(sds) => self.carry_out(id, site, sds).await,
             Err(error) => Err(error),
         };
@@ -75,35 +77,25 @@ impl<B: Backend> Registry<B> {
     }
 
     /// What a commit adds to values in other layers than `base` is counted with nobody else adding some.
-    async fn hold_values(&self, site: Site) -> Vec<Guard<'_>> {
-        let values = self.with_writes(site, |writes| writes.values_beyond(BASE_LAYER));
+    async fn hold_values(&self, slot: SlotId, values: &[(Guid, String)]) -> Vec<Guard<'_>> {
         let mut guards = Vec::new();
-        for (key, name) in values.unwrap_or_default() {
-            guards.push(self.locks.value(site.slot.into(), key, &name).await);
+        for (key, name) in values {
+            guards.push(self.locks.value(slot.into(), *key, name).await);
         }
         guards
     }
 
-    /// Checks what no condition of a step can say. Gives the security descriptors that keys of others will
-    /// have.
-    async fn check(&self, site: Site) -> Result<HashMap<Guid, Vec<u8>>, Error> {
+    /// Checks what no condition of a step can say; `layered` are the values that get entries in other layers
+    /// than `base`. Gives the security descriptors that keys of others will have.
+    async fn check(
+        &self,
+        site: Site,
+        layered: Vec<(Guid, String)>,
+    ) -> Result<HashMap<Guid, Vec<u8>>, Error> {
         let unnamed = self.with_writes(site, WriteSet::unnamed).unwrap_or_default();
-        let looks = unnamed.into_iter().map(|key| self.has_visible_children(site, key));
-        let mut looks = stream::iter(looks).buffer_unordered(CHECKED_AT_ONCE);
-        while let Some(has_children) = looks.next().await {
-            if has_children? {
-                return Err(Error::ConditionFailed);
-            }
-        }
-        let values = self.with_writes(site, |writes| writes.values_beyond(BASE_LAYER));
-        let checks = values.unwrap_or_default().into_iter();
-        let checks = checks.map(|(key, name)| self.has_few_layers(site, key, name));
-        let mut checks = stream::iter(checks).buffer_unordered(CHECKED_AT_ONCE);
-        while let Some(few) = checks.next().await {
-            if !few? {
-                return Err(Error::ConditionFailed);
-            }
-        }
+        none_of(unnamed.into_iter().map(|key| self.has_visible_children(site, key))).await?;
+        let layered = layered.into_iter();
+        none_of(layered.map(|(key, name)| self.has_too_many_layers(site, key, name))).await?;
         let given = self.with_writes(site, |writes| {
             writes.security().map(|(key, parts, sd)| (key, parts, sd.clone())).collect::<Vec<_>>()
         });
@@ -119,12 +111,17 @@ impl<B: Backend> Registry<B> {
         Ok(sds)
     }
 
-    /// Whether a value will not have more layers than MaxLayersPerValue allows.
-    async fn has_few_layers(&self, site: Site, key: Guid, name: String) -> Result<bool, Error> {
+    /// Whether a value will have more layers than MaxLayersPerValue allows.
+    async fn has_too_many_layers(
+        &self,
+        site: Site,
+        key: Guid,
+        name: String,
+    ) -> Result<bool, Error> {
         let name = ValueName::new(&name, usize::MAX)?;
         let found = self.value(site, key, &name).await?;
         let others = found.entries.iter().filter(|entry| entry.layer.folded != BASE_LAYER);
-        Ok(others.count() < self.with(|state| state.settings.size(Setting::MaxLayersPerValue)))
+        Ok(others.count() >= self.with(|state| state.settings.size(Setting::MaxLayersPerValue)))
     }
 
     /// Sends the step. Gives what took effect.
@@ -300,4 +297,17 @@ impl<B: Backend> Registry<B> {
             _ => Err(Error::BadHandle),
         }
     }
+}
+
+/// Fails if one of these findings is the case.
+async fn none_of(
+    findings: impl Iterator<Item = impl Future<Output = Result<bool, Error>>>,
+) -> Result<(), Error> {
+    let mut findings = stream::iter(findings).buffer_unordered(CHECKED_AT_ONCE);
+    while let Some(found) = findings.next().await {
+        if found? {
+            return Err(Error::ConditionFailed);
+        }
+    }
+    Ok(())
 }
