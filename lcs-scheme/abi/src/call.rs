@@ -103,9 +103,9 @@ pub enum Op {
     GetSecurity = 13,
     /// [`SetSecurity`] → nothing.
     SetSecurity = 14,
-    /// Arms a watch.
+    /// [`crate::watch::Notify`] → nothing. Arms a watch, whose events are read from the handle.
     Notify = 15,
-    /// Lists candidates and their fate.
+    /// [`crate::explain::Explain`] → [`crate::explain::ExplainAnswer`].
     Explain = 16,
     /// Nothing → nothing: all that was acknowledged before is durable.
     Flush = 17,

@@ -2,7 +2,8 @@
 //!
 //! Three languages are spoken here, all of them postcard-encoded structs and enums:
 //!
-//! - [`call`]: clients to LCS, over handles of the scheme `reg:` (`dup` with a payload, and `call`),
+//! - [`call`]: clients to LCS, over handles of the scheme `reg:` (`dup` with a payload, and `call`), with
+//!   [`explain`], and [`watch`] for what is read from them,
 //! - [`rsi`]: LCS to a source and back, in frames over the scheme `regsrc:`,
 //! - [`security`]: the access rights and the few security descriptors that a source must know as bytes.
 //!
@@ -14,9 +15,11 @@
 extern crate alloc;
 
 pub mod call;
+pub mod explain;
 pub mod rsi;
 pub mod security;
 pub mod value;
+pub mod watch;
 
 use serde::{Deserialize, Serialize};
 
