@@ -26,7 +26,7 @@ pub const FOLD_VERSION: u32 = 0x10_0000;
 pub const FRAME_OVERHEAD: u32 = 8 << 20;
 
 /// A name in both spellings.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Name {
     /// As its creator wrote it.
     pub display: String,

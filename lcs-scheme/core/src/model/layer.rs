@@ -4,10 +4,10 @@ use alloc::rc::Rc;
 use alloc::string::String;
 
 use hashbrown::HashMap;
-use lcs_abi::BASE_LAYER;
+use lcs_abi::{BASE_LAYER, Guid};
 
 use super::name::KeyName;
-use crate::security::SecurityDescriptor;
+use crate::security::{SecurityDescriptor, Sid};
 
 /// A layer of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +16,22 @@ pub struct Layer {
     pub name: KeyName,
     /// Between layers the higher precedence wins, within one precedence the later write.
     pub precedence: u32,
-    /// Whether its entries count.
+    /// Whether its entries count; in views that it is attached to they always do.
     pub enabled: bool,
+    /// Who answers for it.
+    pub owner: Sid,
+    /// Its metadata key; that of `base`, which has none, is all zeros.
+    pub key: Guid,
     /// That of the layer's metadata key: who has SET_VALUE there may write into the layer. `base` has no such
     /// key; its descriptor has no DACL, so that rights on the key that is written to are all it takes.
     pub sd: Rc<SecurityDescriptor>,
+}
+
+impl Layer {
+    /// Whether its entries count in a view with these private layers.
+    pub fn counts(&self, private_layers: &[Guid]) -> bool {
+        self.enabled || private_layers.binary_search(&self.key).is_ok()
+    }
 }
 
 /// The layers there are, `base` always among them with precedence 0 and enabled. Entries of a layer that
@@ -33,7 +44,9 @@ impl LayerTable {
     /// does not.
     pub fn new(layers: impl IntoIterator<Item = Layer>) -> Option<LayerTable> {
         let base = KeyName::new(BASE_LAYER, usize::MAX).ok()?;
-        let base = Layer { name: base, precedence: 0, enabled: true, sd: Rc::default() };
+        let (owner, key) = (Sid::SYSTEM, Guid::default());
+        let base =
+            Layer { name: base, precedence: 0, enabled: true, owner, key, sd: Rc::default() };
         let layers = layers.into_iter().chain([base]);
         Some(LayerTable(layers.map(|layer| (layer.name.folded().into(), layer)).collect()))
     }
@@ -41,11 +54,6 @@ impl LayerTable {
     /// The layer of this folded name.
     pub fn get(&self, folded: &str) -> Option<&Layer> {
         self.0.get(folded)
-    }
-
-    /// The precedence of the layer of this folded name, if its entries count.
-    pub fn active_precedence(&self, folded: &str) -> Option<u32> {
-        self.get(folded).filter(|layer| layer.enabled).map(|layer| layer.precedence)
     }
 
     /// All layers, in no order.

@@ -5,7 +5,9 @@ pub mod name;
 pub mod path;
 pub mod resolve;
 pub mod value;
+pub mod view;
 
 pub use layer::{Layer, LayerTable};
 pub use name::{KeyName, NameError, ValueName, fold};
 pub use path::{CURRENT_USER, KeyPath};
+pub use view::View;

@@ -59,6 +59,20 @@ pub enum AuditEvent {
         /// What was wrong.
         reason: String,
     },
+    /// A layer was made.
+    LayerCreated {
+        /// The layer.
+        layer: String,
+        /// Who made it.
+        user: Sid,
+    },
+    /// A layer was deleted.
+    LayerDeleted {
+        /// The layer.
+        layer: String,
+        /// Who deleted it.
+        user: Sid,
+    },
     /// A key was opened, or should have been, and its SACL wants that to be known.
     KeyOpen(KeyOpen),
 }

@@ -50,6 +50,8 @@ pub enum Error {
     NotEmpty,
     /// Something is there already.
     AlreadyExists,
+    /// One open led over more links than SymlinkDepthLimit allows.
+    LinkLoop,
     /// The answer does not fit; it needs this many bytes.
     BufferTooSmall {
         /// Bytes needed.
@@ -80,6 +82,8 @@ pub enum NotFound {
     Hive,
     /// A layer.
     Layer,
+    /// A scope.
+    Scope,
 }
 
 impl From<NameError> for Error {
@@ -138,6 +142,7 @@ impl core::fmt::Display for Error {
             Error::NotFound(NotFound::Value) => f.write_str("no such value"),
             Error::NotFound(NotFound::Hive) => f.write_str("no such hive"),
             Error::NotFound(NotFound::Layer) => f.write_str("no such layer"),
+            Error::NotFound(NotFound::Scope) => f.write_str("no such scope"),
             Error::AccessDenied { missing } if missing.is_empty() => {
                 f.write_str("access denied: no right at all")
             }
@@ -159,6 +164,7 @@ impl core::fmt::Display for Error {
             Error::ConditionFailed => f.write_str("condition failed"),
             Error::NotEmpty => f.write_str("key has subkeys"),
             Error::AlreadyExists => f.write_str("already exists"),
+            Error::LinkLoop => f.write_str("too many links"),
             Error::BufferTooSmall { needed } => write!(f, "answer needs {needed} bytes"),
             Error::SourceDown => f.write_str("source is down"),
             Error::Source(error) => write!(f, "source: {error}"),

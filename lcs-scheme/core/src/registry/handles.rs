@@ -9,12 +9,15 @@ use lcs_abi::security::Access;
 use slab::Slab;
 
 use super::backend::Backend;
+use super::chain::Chain;
 use super::error::{Error, NotFound};
 use super::hives::SlotId;
+use super::open::Place;
 use super::reading::Site;
 use super::settings::Setting;
 use super::transaction::TransactionId;
 use super::{Registry, State};
+use crate::model::View;
 use crate::model::name::KeyName;
 use crate::security::{Sid, Token};
 
@@ -29,29 +32,37 @@ const MAX_HANDLES: usize = 1 << 30;
 /// A handle.
 #[derive(Clone, Debug)]
 pub(super) enum Handle {
-    /// The registry as a whole, for whoever has this token.
-    Root(Rc<Token>),
+    /// The registry as a whole, for whoever has this token, in this view.
+    Root(Rc<Token>, Rc<View>),
     /// A key.
     Key(Rc<KeyHandle>),
-    /// A transaction of whoever has this token.
-    Transaction(TransactionId, Rc<Token>),
+    /// A transaction of whoever has this token, in this view.
+    Transaction(TransactionId, Rc<Token>, Rc<View>),
 }
 
 impl Handle {
     /// Whom it acts for.
     fn token(&self) -> &Token {
         match self {
-            Handle::Root(token) | Handle::Transaction(_, token) => token,
+            Handle::Root(token, _) | Handle::Transaction(_, token, _) => token,
             Handle::Key(handle) => &handle.token,
+        }
+    }
+
+    /// What it sees.
+    fn view(&self) -> &Rc<View> {
+        match self {
+            Handle::Root(_, view) | Handle::Transaction(_, _, view) => view,
+            Handle::Key(handle) => &handle.view,
         }
     }
 
     /// The transaction that it is, or that it is in.
     pub(super) fn transaction(&self) -> Option<TransactionId> {
         match self {
-            Handle::Root(_) => None,
+            Handle::Root(..) => None,
             Handle::Key(handle) => handle.site.transaction,
-            Handle::Transaction(id, _) => Some(*id),
+            Handle::Transaction(id, ..) => Some(*id),
         }
     }
 }
@@ -62,11 +73,15 @@ pub(super) struct KeyHandle {
     /// Whom it acts for.
     pub(super) token: Rc<Token>,
     pub(super) site: Site,
+    /// What it sees.
+    pub(super) view: Rc<View>,
     pub(super) key: Guid,
     /// The key's parent; its own for a hive's root.
     pub(super) parent: Guid,
     /// The key's name, as created.
     pub(super) name: KeyName,
+    /// The way to the key from its hive's root.
+    pub(super) chain: Rc<Chain>,
     /// The path by which it was opened.
     pub(super) path: String,
     /// Components of that path.
@@ -87,6 +102,27 @@ impl KeyHandle {
     pub(super) fn require(&self, right: Access) -> Result<(), Error> {
         let missing = right - self.access;
         if missing.is_empty() { Ok(()) } else { Err(Error::AccessDenied { missing }) }
+    }
+
+    /// Where paths that are relative to it start.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            site: self.site,
+            view: Rc::clone(&self.view),
+            key: self.key,
+            chain: Rc::clone(&self.chain),
+            path: self.path.clone(),
+            depth: self.depth,
+        }
+    }
+
+    /// The parent and the name under it, which are the key's own.
+    ///
+    /// # Errors
+    /// `Invalid`: it is a hive's root, which has none.
+    pub(super) fn named(&self) -> Result<(&Rc<Chain>, &KeyName), Error> {
+        let parent = self.chain.above.as_ref();
+        Ok((parent.ok_or(Error::Invalid("a hive's root stays"))?, &self.name))
     }
 
     /// Whether this is a hive's root.
@@ -110,6 +146,8 @@ pub(super) struct Handles {
     keys: HashMap<(SlotId, Guid), OpenKey>,
     /// How many each user has.
     of_users: HashMap<Sid, usize>,
+    /// How many see the private hives of each scope.
+    of_scopes: HashMap<Guid, usize>,
 }
 
 impl Handles {
@@ -122,6 +160,9 @@ impl Handles {
             return Err(Error::TooManyHandles);
         }
         self.of_users.insert(user, of_user + 1);
+        for scope in &handle.view().scopes {
+            *self.of_scopes.entry(*scope).or_default() += 1;
+        }
         if let Handle::Key(key) = &handle {
             self.keys.entry((key.site.slot, key.key)).or_default().handles += 1;
         }
@@ -135,7 +176,7 @@ impl Handles {
     pub(super) fn key(&self, id: HandleId) -> Result<Rc<KeyHandle>, Error> {
         match self.get(id)? {
             Handle::Key(key) => Ok(key),
-            Handle::Root(_) | Handle::Transaction(..) => Err(Error::BadHandle),
+            Handle::Root(..) | Handle::Transaction(..) => Err(Error::BadHandle),
         }
     }
 
@@ -147,7 +188,20 @@ impl Handles {
                 self.of_users.remove(&handle.token().user());
             }
         }
+        for scope in &handle.view().scopes {
+            if let Some(of_scope) = self.of_scopes.get_mut(scope) {
+                *of_scope -= 1;
+                if *of_scope == 0 {
+                    self.of_scopes.remove(scope);
+                }
+            }
+        }
         Some(handle)
+    }
+
+    /// Whether some handle sees the private hives of a scope.
+    pub(super) fn see(&self, scope: Guid) -> bool {
+        self.of_scopes.contains_key(&scope)
     }
 
     /// Notes that a handle of a key is gone. Returns the key if it was the last one, and the key is orphaned
@@ -210,16 +264,25 @@ impl State {
         Ok(id)
     }
 
+    /// Forgets the sources that are gone and whose hives nobody can see any more.
+    pub(super) fn retire(&mut self) {
+        self.hives.retire(|scope| self.handles.see(scope));
+    }
+
     /// Takes a handle away. Returns the key that it was the last one of, if that is orphaned and so to be
     /// dropped.
     pub(super) fn remove(&mut self, id: HandleId) -> Option<(SlotId, Guid)> {
         let handle = self.handles.remove(id)?;
+        self.watches.closed(id);
+        if !handle.view().scopes.is_empty() {
+            self.retire();
+        }
         if let Some(transaction) = handle.transaction() {
             self.transactions.lost_handle(transaction, id);
         }
         match handle {
             Handle::Key(handle) => self.handles.closed(&handle),
-            Handle::Root(_) | Handle::Transaction(..) => None,
+            Handle::Root(..) | Handle::Transaction(..) => None,
         }
     }
 }

@@ -10,8 +10,9 @@ use lcs_abi::call::HiveState;
 use lcs_abi::rsi::{ClaimedHive, Refusal, RegisteredHive};
 
 use super::backend::{Address, ConnectionId};
+use super::effects::Steps;
 use super::settings::{Setting, Settings};
-use crate::model::{CURRENT_USER, KeyName};
+use crate::model::{CURRENT_USER, KeyName, View};
 
 /// A hive's place in the registry. It outlives the source; a number is not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +30,12 @@ pub(super) struct Slot {
     ready: bool,
     /// +1 for each committed change. Starts anew with each LCS.
     pub(super) generation: u64,
+    /// Steps under way.
+    pub(super) steps: Steps,
+    /// How many changes of the layer table it has seen: +1 when one is in force, +1 when everybody is told.
+    pub(super) table_epoch: u64,
+    /// A change of the layer table is in force, and not everybody is told yet.
+    pub(super) table_changing: bool,
     /// The source that serves it, or did.
     source: u64,
     /// Its number in the source's claim.
@@ -136,8 +143,19 @@ impl Hives {
             let id = SlotId(self.next);
             self.by_name.insert((name.folded().into(), scope), id);
             let state = HiveState::Starting;
-            let slot =
-                Slot { name, scope, root: None, state, ready: false, generation: 0, source, index };
+            let slot = Slot {
+                name,
+                scope,
+                root: None,
+                state,
+                ready: false,
+                generation: 0,
+                steps: Steps::default(),
+                table_epoch: 0,
+                table_changing: false,
+                source,
+                index,
+            };
             self.slots.insert(id, slot);
             slots.push(id);
         }
@@ -234,6 +252,21 @@ impl Hives {
         }
     }
 
+    /// Forgets the sources that are gone and have only private hives, of scopes that nobody sees.
+    pub(super) fn retire(&mut self, seen: impl Fn(Guid) -> bool) {
+        let is_private = |id: &SlotId| {
+            self.slots.get(id).and_then(|slot| slot.scope).is_some_and(|scope| !seen(scope))
+        };
+        let gone = self.sources.iter().filter(|(_, source)| source.connection.is_none());
+        let retired: Vec<u64> = gone
+            .filter(|(_, source)| source.slots.iter().all(is_private))
+            .map(|(id, _)| *id)
+            .collect();
+        for source in retired {
+            self.forget(source);
+        }
+    }
+
     fn forget(&mut self, source: u64) -> Vec<Slot> {
         let slots = self.sources.remove(&source).map(|source| source.slots).unwrap_or_default();
         let forgotten: Vec<Slot> =
@@ -242,6 +275,32 @@ impl Hives {
             self.by_name.remove(&(slot.name.folded().to_string(), slot.scope));
         }
         forgotten
+    }
+
+    /// The slot of the hive that a view has under this name: that of the first of its scopes that has one,
+    /// else the global one. A hive was in service at least once.
+    pub(super) fn route(&self, view: &View, folded: &str) -> Option<SlotId> {
+        let named = |scope| {
+            let slot = *self.by_name.get(&(folded.to_string(), scope))?;
+            self.get(slot).is_some_and(Slot::was_registered).then_some(slot)
+        };
+        let private = view.scopes.iter().find_map(|scope| named(Some(*scope)));
+        private.or_else(|| if view.sealed { None } else { named(None) })
+    }
+
+    /// Whether a view shows a hive: its scopes come in their order, then what is global, and of one name the
+    /// first counts.
+    pub(super) fn shows(&self, view: &View, slot: &Slot) -> bool {
+        let scopes = match slot.scope {
+            None if view.sealed => return false,
+            None => &view.scopes[..],
+            Some(scope) => match view.scopes.iter().position(|other| *other == scope) {
+                Some(place) => &view.scopes[..place],
+                None => return false,
+            },
+        };
+        let name = slot.name.folded();
+        !scopes.iter().any(|scope| self.by_name.contains_key(&(name.to_string(), Some(*scope))))
     }
 
     /// The slot of a global hive.
@@ -262,6 +321,16 @@ impl Hives {
     /// All slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.slots.values()
+    }
+
+    /// All slots, to change.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.values_mut()
+    }
+
+    /// The numbers of all slots.
+    pub(super) fn ids(&self) -> Vec<SlotId> {
+        self.slots.keys().copied().collect()
     }
 
     /// Where requests for a hive go, and its root, while it is in service.

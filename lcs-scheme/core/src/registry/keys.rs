@@ -17,6 +17,7 @@ use super::handles::HandleId;
 use super::reading::Site;
 use super::structure::by_name;
 use super::values::ValueListing;
+use crate::model::View;
 
 /// How many subkeys are looked into at once when their contents are counted.
 const COUNTED_AT_ONCE: usize = 16;
@@ -70,16 +71,17 @@ impl<T: serde::Serialize> Page<T> {
 }
 
 /// A walk over the visible children of a key, in the order of their folded names.
-struct ChildListing {
+struct ChildListing<'v> {
     site: Site,
+    view: &'v View,
     key: Guid,
     after: Option<String>,
     more: bool,
 }
 
-impl ChildListing {
-    fn new(site: Site, key: Guid, after: Option<String>) -> ChildListing {
-        ChildListing { site, key, after, more: true }
+impl<'v> ChildListing<'v> {
+    fn new(site: Site, view: &'v View, key: Guid, after: Option<String>) -> ChildListing<'v> {
+        ChildListing { site, view, key, after, more: true }
     }
 }
 
@@ -103,11 +105,12 @@ impl<B: Backend> Registry<B> {
         let handle = self.key_with(id, Access::ENUMERATE_SUB_KEYS)?;
         let site = handle.site;
         let generation = self.generation(site.slot);
-        let mut listing = ChildListing::new(site, handle.key, request.cursor);
+        let mut listing = ChildListing::new(site, &handle.view, handle.key, request.cursor);
         let mut page = Page::new(budget);
         'pages: while let Some(children) = self.next_children(&mut listing).await? {
             for some in children.chunks(COUNTED_AT_ONCE) {
-                let subkeys = some.iter().map(|child| self.subkey(site, child, request.counts));
+                let subkeys =
+                    some.iter().map(|child| self.subkey(site, &handle.view, child, request.counts));
                 let mut subkeys = stream::iter(subkeys).buffered(COUNTED_AT_ONCE);
                 while let Some(subkey) = subkeys.next().await {
                     let (subkey, folded) = subkey?;
@@ -128,10 +131,12 @@ impl<B: Backend> Registry<B> {
     async fn subkey<'r>(
         &self,
         site: Site,
+        view: &View,
         child: &'r KeyRecord,
         counts: bool,
     ) -> Result<(Subkey, &'r str), Error> {
-        let counts = if counts { Some(self.summary(site, child.key).await?.counts) } else { None };
+        let counts =
+            if counts { Some(self.summary(site, view, child.key).await?.counts) } else { None };
         let subkey = Subkey {
             name: child.name.display.clone(),
             last_write: child.last_write,
@@ -145,7 +150,7 @@ impl<B: Backend> Registry<B> {
     /// The visible ones of the next page of entries.
     async fn next_children(
         &self,
-        listing: &mut ChildListing,
+        listing: &mut ChildListing<'_>,
     ) -> Result<Option<Vec<KeyRecord>>, Error> {
         if !listing.more {
             return Ok(None);
@@ -156,15 +161,15 @@ impl<B: Backend> Registry<B> {
         listing.after = found.next.take();
         let mut visible = Vec::new();
         for same_name in by_name(&found.entries) {
-            let key = self.resolve_name(listing.site.slot, same_name)?;
+            let key = self.resolve_name(listing.site, listing.view, same_name)?;
             visible.extend(key.and_then(|key| found.keys.remove(&key)));
         }
         Ok(Some(visible))
     }
 
-    async fn summary(&self, site: Site, key: Guid) -> Result<Summary, Error> {
+    async fn summary(&self, site: Site, view: &View, key: Guid) -> Result<Summary, Error> {
         let mut summary = Summary::default();
-        let mut children = ChildListing::new(site, key, None);
+        let mut children = ChildListing::new(site, view, key, None);
         while let Some(page) = self.next_children(&mut children).await? {
             for child in page {
                 summary.counts.subkeys += 1;
@@ -172,7 +177,7 @@ impl<B: Backend> Registry<B> {
                 summary.max_subkey_name = summary.max_subkey_name.max(length);
             }
         }
-        let mut values = ValueListing::new(site, key, None);
+        let mut values = ValueListing::new(site, view, key, None);
         while let Some(value) = self.next_value(&mut values).await? {
             summary.counts.values += 1;
             let length = value.name.display.len() as u64;
@@ -191,7 +196,7 @@ impl<B: Backend> Registry<B> {
         }
         let generation = self.generation(handle.site.slot);
         let record = self.read_key(handle.site, handle.key).await?;
-        let summary = self.summary(handle.site, handle.key).await?;
+        let summary = self.summary(handle.site, &handle.view, handle.key).await?;
         let details = KeyDetails {
             name: record.name.display,
             path: handle.path.clone(),

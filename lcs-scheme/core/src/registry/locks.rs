@@ -29,6 +29,13 @@ enum Place {
     Name(Site, Guid, String),
     /// A folded value name of a key: which layers have an entry.
     Value(Site, Guid, String),
+    /// The values of a key that somebody watches: shared by those who write one, exclusive for whoever writes
+    /// more of them at once.
+    Values(Site, Guid),
+    /// A folded value name that somebody watches: what its entries say.
+    Watched(Site, Guid, String),
+    /// A layer, folded: shared by those who write into it, exclusive for whoever deletes it.
+    Layer(String),
 }
 
 /// The locks that are held or waited for.
@@ -76,6 +83,31 @@ impl Locks {
     /// Nobody else adds a layer's entry to the value.
     pub(super) async fn value(&self, site: Site, key: Guid, folded: &str) -> Guard<'_> {
         self.exclusive(Place::Value(site, key, folded.into())).await
+    }
+
+    /// Others may write other values of the key.
+    pub(super) async fn some_values(&self, site: Site, key: Guid) -> Guard<'_> {
+        self.shared(Place::Values(site, key)).await
+    }
+
+    /// Nobody else writes values of the key.
+    pub(super) async fn all_values(&self, site: Site, key: Guid) -> Guard<'_> {
+        self.exclusive(Place::Values(site, key)).await
+    }
+
+    /// Nobody else writes the value.
+    pub(super) async fn watched_value(&self, site: Site, key: Guid, folded: &str) -> Guard<'_> {
+        self.exclusive(Place::Watched(site, key, folded.into())).await
+    }
+
+    /// The layer stays.
+    pub(super) async fn layer_stays(&self, folded: &str) -> Guard<'_> {
+        self.shared(Place::Layer(folded.into())).await
+    }
+
+    /// Nobody writes into the layer.
+    pub(super) async fn layer_goes(&self, folded: &str) -> Guard<'_> {
+        self.exclusive(Place::Layer(folded.into())).await
     }
 
     async fn shared(&self, place: Place) -> Guard<'_> {

@@ -4,10 +4,15 @@
 //! await. What must not change while an operation waits is held by [`locks`].
 
 mod backend;
+mod chain;
+mod effects;
 mod error;
+mod explain;
 mod handles;
 mod hives;
 mod keys;
+mod layers;
+mod links;
 mod locks;
 mod open;
 mod own;
@@ -18,11 +23,14 @@ mod status;
 mod structure;
 mod transaction;
 mod values;
+mod views;
+mod watches;
 
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use hashbrown::HashSet;
 use lcs_abi::Guid;
 use lcs_abi::call::RejectedSetting;
 use lcs_abi::rsi::{
@@ -37,13 +45,16 @@ pub use handles::HandleId;
 pub use security::Caller;
 pub use settings::{Setting, Settings};
 
-use crate::model::layer::{Layer, LayerTable};
+use crate::model::View;
+use crate::model::layer::LayerTable;
 use crate::model::name::{KeyName, ValueName};
 use crate::model::resolve::{PENDING, Rules};
 use handles::Handles;
 use hives::{Hives, SlotId};
 use locks::Locks;
-use transaction::Transactions;
+use own::OwnKeys;
+use transaction::{TransactionId, Transactions};
+use watches::Watches;
 
 /// The highest sequence number that any source may bring: half of all, which a million steps a second reach in
 /// 146,000 years.
@@ -60,6 +71,10 @@ pub struct Registry<B> {
     locks: Locks,
     /// Held while the own configuration is read, so that the newest reading is the last to come into force.
     reading_settings: async_lock::Mutex<()>,
+    /// Held while the layer table is read and published, and everybody told.
+    changing_layers: async_lock::Mutex<()>,
+    /// Held while the list of deletions is written.
+    striking_out: async_lock::Mutex<()>,
 }
 
 struct State {
@@ -71,8 +86,13 @@ struct State {
     hives: Hives,
     handles: Handles,
     transactions: Transactions,
-    /// `Machine\System\Registry`, once it was found.
-    settings_key: Option<Guid>,
+    watches: Watches,
+    /// LCS's own keys, once `Machine` was in service.
+    own: Option<Rc<OwnKeys>>,
+    /// The folded names of layers whose entries some hive may still have.
+    pending_deletion: HashSet<String>,
+    /// Metadata of layers that are invalid, and not in force.
+    rejected_metadata: Vec<RejectedSetting>,
 }
 
 /// A step on its way to a source.
@@ -85,8 +105,14 @@ struct SentStep<A> {
 }
 
 impl State {
-    fn rules(&self) -> Rules<'_> {
-        Rules { layers: &self.layers, next_sequence: self.next_sequence }
+    /// By which rules entries are resolved in this view, and in this transaction.
+    fn rules<'a>(&'a self, transaction: Option<TransactionId>, view: &'a View) -> Rules<'a> {
+        Rules {
+            layers: &self.layers,
+            made: transaction.map_or(&[], |id| self.transactions.made_layers(id)),
+            private_layers: &view.private_layers,
+            next_sequence: self.next_sequence,
+        }
     }
 
     /// Whether a source can have come to this sequence number. All hives take their numbers from one counter,
@@ -115,24 +141,29 @@ impl State {
 }
 
 impl<B: Backend> Registry<B> {
-    /// A registry without any hive, with these layers beside `base`. `None`: not possible, `base` is a name.
-    pub fn new(backend: B, layers: impl IntoIterator<Item = Layer>) -> Option<Registry<B>> {
+    /// A registry without any hive, and with no layer but `base`. `None`: not possible, `base` is a name.
+    pub fn new(backend: B) -> Option<Registry<B>> {
         let state = State {
             settings: Settings::default(),
             rejected_settings: Vec::new(),
-            layers: Rc::new(LayerTable::new(layers)?),
+            layers: Rc::new(LayerTable::new([])?),
             // 0 stands for "no entry" in `expected_sequence`, so no entry has it.
             next_sequence: 1,
             hives: Hives::default(),
             handles: Handles::default(),
             transactions: Transactions::default(),
-            settings_key: None,
+            watches: Watches::default(),
+            own: None,
+            pending_deletion: HashSet::new(),
+            rejected_metadata: Vec::new(),
         };
         Some(Registry {
             backend,
             state: Mutex::new(state),
             locks: Locks::default(),
             reading_settings: async_lock::Mutex::new(()),
+            changing_layers: async_lock::Mutex::new(()),
+            striking_out: async_lock::Mutex::new(()),
         })
     }
 
@@ -176,6 +207,9 @@ impl<B: Backend> Registry<B> {
             }
             let slots = state.hives.register(connection, hives, assigns_sequences)?;
             state.next_sequence = state.next_sequence.max(highest + 1);
+            for slot in &slots {
+                state.watches.overflow(*slot, &state.settings);
+            }
             Ok(slots)
         })?;
         for slot in &slots {
@@ -184,6 +218,7 @@ impl<B: Backend> Registry<B> {
         if self.machine().is_some_and(|machine| slots.contains(&machine)) {
             self.machine_arrived().await;
         }
+        self.purge_before_service(&slots).await;
         self.with(|state| state.hives.made_ready(&slots));
         self.settle_all(&slots).await;
         Ok(())
@@ -194,10 +229,13 @@ impl<B: Backend> Registry<B> {
         let served = self.with(|state| {
             let served = state.hives.disconnected(connection);
             served.iter().for_each(|slot| state.transactions.source_down(*slot));
-            served
+            let names = served.iter().filter_map(|slot| state.hives.get(*slot));
+            let names: Vec<String> = names.map(|slot| slot.name.display().into()).collect();
+            state.retire();
+            names
         });
-        for slot in served {
-            self.backend.audit(AuditEvent::SourceDown { hive: self.hive_name(slot) });
+        for hive in served {
+            self.backend.audit(AuditEvent::SourceDown { hive });
         }
     }
 
@@ -219,8 +257,12 @@ impl<B: Backend> Registry<B> {
             let slot = usize::try_from(hive)
                 .ok()
                 .and_then(|hive| state.hives.slots_of(connection).get(hive).copied());
-            let slot = slot.and_then(|slot| state.hives.get_mut(slot));
-            slot.map(|slot| slot.generation += 1).is_some()
+            let Some(id) = slot else { return false };
+            if let Some(slot) = state.hives.get_mut(id) {
+                slot.generation += 1;
+            }
+            state.watches.overflow(id, &state.settings);
+            true
         })
     }
 

@@ -1,23 +1,26 @@
 //! From paths to handles.
 
+use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use lcs_abi::Guid;
-use lcs_abi::call::{CREATE_VOLATILE, Derive, OPEN_LINK};
+use lcs_abi::call::{CREATE_LINK, CREATE_VOLATILE, Derive, OPEN_LINK};
 use lcs_abi::rsi::KeyRecord;
 use lcs_abi::security::Access;
 
 use super::Registry;
 use super::backend::Backend;
+use super::chain::Chain;
 use super::error::{Error, NotFound};
 use super::handles::{Handle, HandleId, KeyHandle};
-use super::hives::SlotId;
+use super::links::Patience;
 use super::reading::{Entries, Site};
 use super::security::{Asking, Caller};
 use super::settings::Setting;
 use super::structure::{Child, Maker, NewKey};
+use crate::model::View;
 use crate::model::name::KeyName;
 use crate::model::path::{CURRENT_USER, KeyPath, join};
 use crate::security::Token;
@@ -26,7 +29,11 @@ use crate::security::Token;
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) site: Site,
+    /// By which names are resolved from here on.
+    pub(super) view: Rc<View>,
     pub(super) key: Guid,
+    /// The way to it from its hive's root.
+    pub(super) chain: Rc<Chain>,
     /// The path so far, as the keys' creators spelled it.
     pub(super) path: String,
     /// Components of that path.
@@ -41,10 +48,30 @@ struct Reached {
     made: Option<Access>,
 }
 
+/// A key to be opened or made.
+struct Making<'a> {
+    path: &'a str,
+    layer: Option<&'a str>,
+    volatile: bool,
+    link: bool,
+    link_target: Option<&'a str>,
+}
+
 impl<B: Backend> Registry<B> {
-    /// A handle to the registry as a whole, for the caller with this token.
-    pub fn open_root(&self, token: Rc<Token>) -> Result<HandleId, Error> {
-        self.with(|state| state.insert(Handle::Root(token)))
+    /// A handle to the registry as a whole, for the caller with this token. It has the view of `base`, which is a
+    /// root.
+    ///
+    /// # Errors
+    /// `BadHandle`: `base` is no root.
+    pub fn open_root(&self, base: Option<HandleId>, token: Rc<Token>) -> Result<HandleId, Error> {
+        self.with(|state| {
+            let view = match base.map(|base| state.handles.get(base)).transpose()? {
+                None => Rc::default(),
+                Some(Handle::Root(_, view)) => view,
+                Some(_) => return Err(Error::BadHandle),
+            };
+            state.insert(Handle::Root(token, view))
+        })
     }
 
     /// The key handle with this number. It is used: a transaction that it is in goes on.
@@ -68,7 +95,7 @@ impl<B: Backend> Registry<B> {
     ) -> Result<HandleId, Error> {
         let base = match base {
             Some(base) => self.with(|state| state.handles.get(base))?,
-            None => Handle::Root(Rc::clone(&caller.token)),
+            None => Handle::Root(Rc::clone(&caller.token), Rc::default()),
         };
         self.used(base.transaction())?;
         match derive {
@@ -81,21 +108,35 @@ impl<B: Backend> Registry<B> {
                 self.admit(reached, asking).await
             }
             Derive::CreateKey { path, access, layer, flags, link_target } => {
-                if flags & !CREATE_VOLATILE != 0 || link_target.is_some() {
-                    return Err(Error::NotSupported);
+                if flags & !(CREATE_VOLATILE | CREATE_LINK) != 0 {
+                    return Err(Error::Invalid("unknown flag"));
+                }
+                let making = Making {
+                    path: &path,
+                    layer: layer.as_deref(),
+                    volatile: flags & CREATE_VOLATILE != 0,
+                    link: flags & CREATE_LINK != 0,
+                    link_target: link_target.as_deref(),
+                };
+                if link_target.is_some() && !making.link {
+                    return Err(Error::Invalid("a target of what is no link"));
                 }
                 let asking = Asking::new(&base, caller, access)?;
-                let volatile = flags & CREATE_VOLATILE != 0;
-                let layer = layer.as_deref();
-                let reached = self.open_new(&base, &asking, &path, layer, volatile).await?;
+                let reached = self.open_new(&base, &asking, &making).await?;
                 self.admit(reached, asking).await
             }
             Derive::Restrict { access, layers } => self.restrict(&base, access, layers.as_deref()),
             Derive::BeginTransaction => match base {
-                Handle::Root(_) => self.begin(caller),
+                Handle::Root(_, view) => self.begin(caller, view),
                 _ => Err(Error::BadHandle),
             },
-            _ => Err(Error::NotSupported),
+            Derive::View { scopes, private_layers, sealed } => match base {
+                Handle::Root(_, view) => {
+                    self.join(caller, &view, &scopes, &private_layers, sealed).await
+                }
+                _ => Err(Error::BadHandle),
+            },
+            Derive::Backup | Derive::Restore => Err(Error::NotSupported),
         }
     }
 
@@ -120,9 +161,11 @@ impl<B: Backend> Registry<B> {
         let handle = KeyHandle {
             token: Rc::clone(asking.token()),
             site: place.site,
+            view: place.view,
             key: record.key,
             parent: record.parent,
             name,
+            chain: place.chain,
             path: place.path,
             depth: place.depth,
             access,
@@ -141,38 +184,57 @@ impl<B: Backend> Registry<B> {
         open_link: bool,
     ) -> Result<Reached, Error> {
         let (start, path) = self.start(base, asking.token(), path).await?;
-        let reached = self.follow(start, path.components()).await?;
-        if !open_link {
-            not_a_link(&reached.record)?;
-        }
-        Ok(reached)
+        self.follow(start, path.components(), open_link, &mut self.patience()).await
     }
 
     async fn open_new(
         &self,
         base: &Handle,
         asking: &Asking,
-        path: &str,
-        layer: Option<&str>,
-        volatile: bool,
+        making: &Making<'_>,
     ) -> Result<Reached, Error> {
-        let (start, path) = self.start(base, asking.token(), path).await?;
+        let (start, path) = self.start(base, asking.token(), making.path).await?;
+        let mut patience = self.patience();
         let Some((name, parents)) = path.components().split_last() else {
             // A hive's root, which is there; a key cannot be created over itself.
             return match base {
-                Handle::Root(_) | Handle::Transaction(..) => self.follow(start, &[]).await,
+                Handle::Root(..) | Handle::Transaction(..) => {
+                    self.follow(start, &[], true, &mut patience).await
+                }
                 Handle::Key(_) => Err(Error::Invalid("empty path")),
             };
         };
-        let parent = self.follow(start, parents).await?;
-        not_a_link(&parent.record)?;
-        let new = NewKey { name, volatile, maker: Maker::Client(asking, layer) };
+        let parent = self.follow(start, parents, false, &mut patience).await?;
+        if parent.record.link {
+            return Err(Error::Invalid("a link has no subkeys"));
+        }
+        let link = match (making.link, making.link_target) {
+            (true, Some(target)) => {
+                self.target_path(target)?;
+                Some(Some(target))
+            }
+            (link, _) => link.then_some(None),
+        };
+        let volatile = making.volatile;
+        let new = NewKey { name, volatile, link, maker: Maker::Client(asking, making.layer) };
         let (record, made) = match self.create_child(&parent.place, new).await? {
             Child::Found(record) => (record, None),
             Child::Made(record, access) => (record, Some(access)),
         };
-        not_a_link(&record)?;
-        Ok(Reached { place: parent.place.child(&record), record, made })
+        let place = parent.place.child(&record);
+        if record.link && made.is_none() && !making.link {
+            return self.follow_link(&place, &mut patience).await;
+        }
+        Ok(Reached { place, record, made })
+    }
+
+    /// A path as a client writes it.
+    pub(super) fn key_path(&self, path: &str) -> Result<KeyPath, Error> {
+        let (max_component, max_length) = self.with(|state| {
+            let size = |setting| state.settings.size(setting);
+            (size(Setting::MaxPathComponentLength), size(Setting::MaxTotalPathLength))
+        });
+        Ok(KeyPath::parse(path, max_component, max_length)?)
     }
 
     /// Where a path starts, and what of it remains to be followed.
@@ -182,68 +244,107 @@ impl<B: Backend> Registry<B> {
         token: &Token,
         path: &str,
     ) -> Result<(Place, KeyPath), Error> {
-        let (max_component, max_length) = self.with(|state| {
-            let size = |setting| state.settings.size(setting);
-            (size(Setting::MaxPathComponentLength), size(Setting::MaxTotalPathLength))
-        });
-        let path = KeyPath::parse(path, max_component, max_length)?;
+        let path = self.key_path(path)?;
         match base {
             Handle::Key(handle) => {
                 self.require_named(handle.site, handle.key)?;
-                let (site, key, depth) = (handle.site, handle.key, handle.depth);
-                Ok((Place { site, key, path: handle.path.clone(), depth }, path))
+                Ok((handle.place(), path))
             }
-            Handle::Root(_) | Handle::Transaction(..) => {
-                let (mut place, path) = self.start_at_root(token, path).await?;
+            Handle::Root(_, view) | Handle::Transaction(_, _, view) => {
+                let (mut place, path) = self.start_at_root(view, token, path).await?;
                 place.site.transaction = base.transaction();
                 Ok((place, path))
             }
         }
     }
 
-    async fn start_at_root(&self, token: &Token, path: KeyPath) -> Result<(Place, KeyPath), Error> {
+    async fn start_at_root(
+        &self,
+        view: &Rc<View>,
+        token: &Token,
+        path: KeyPath,
+    ) -> Result<(Place, KeyPath), Error> {
         let Some((hive, rest)) = path.components().split_first() else {
             return Err(Error::Invalid("empty path"));
         };
         if hive.folded() != CURRENT_USER {
-            return Ok((self.hive_root(hive)?, KeyPath::from(rest.to_vec())));
+            return Ok((self.hive_root(view, hive)?, KeyPath::from(rest.to_vec())));
         }
         let user = self.key_name(&token.user().to_string())?;
-        let users = self.hive_root(&self.key_name("Users")?)?;
+        let users = self.hive_root(view, &self.key_name("Users")?)?;
         self.user_key(&users, &user, token).await?;
         let rest = [user].into_iter().chain(rest.iter().cloned()).collect::<Vec<_>>();
         Ok((users, KeyPath::from(rest)))
     }
 
-    /// A hive's root.
-    pub(super) fn hive_root(&self, hive: &KeyName) -> Result<Place, Error> {
+    /// The root of the hive that a view has under this name.
+    pub(super) fn hive_root(&self, view: &Rc<View>, hive: &KeyName) -> Result<Place, Error> {
         self.with(|state| {
-            let slot = state.hives.global(hive.folded());
-            let slot = slot
-                .filter(|slot| state.hives.get(*slot).is_some_and(|slot| slot.was_registered()));
+            let slot = state.hives.route(view, hive.folded());
             let slot = slot.ok_or(Error::NotFound(NotFound::Hive))?;
             let (_, root) = state.hives.address(slot).ok_or(Error::SourceDown)?;
-            let name = state.hives.get(slot).map(|slot| slot.name.display().into());
-            Ok(Place { site: slot.into(), key: root, path: name.unwrap_or_default(), depth: 1 })
+            let name =
+                state.hives.get(slot).map_or_else(|| hive.to_rsi(), |slot| slot.name.to_rsi());
+            Ok(Place {
+                site: slot.into(),
+                view: Rc::clone(view),
+                key: root,
+                path: name.display.clone(),
+                chain: Chain::root(root, name),
+                depth: 1,
+            })
         })
     }
 
-    async fn follow(&self, start: Place, names: &[KeyName]) -> Result<Reached, Error> {
+    /// Follows names, and the links that they lead to; one at the end only if not `open_link`.
+    async fn follow(
+        &self,
+        start: Place,
+        names: &[KeyName],
+        open_link: bool,
+        patience: &mut Patience,
+    ) -> Result<Reached, Error> {
         let mut place = start;
         let mut record = None;
-        for name in names {
-            if let Some(link) = &record {
-                not_a_link(link)?;
-            }
-            let found = self.child(&place, name).await?.ok_or(Error::NotFound(NotFound::Key))?;
+        let mut names: VecDeque<KeyName> = names.iter().cloned().collect();
+        while let Some(name) = names.pop_front() {
+            let found = self.child(&place, &name).await?.ok_or(Error::NotFound(NotFound::Key))?;
             place = place.child(&found);
-            record = Some(found);
+            if found.link && !(open_link && names.is_empty()) {
+                let (root, target) = self.enter_link(&place, patience).await?;
+                (place, record) = (root, None);
+                target.into_iter().rev().for_each(|name| names.push_front(name));
+            } else {
+                record = Some(found);
+            }
         }
         let record = match record {
             Some(record) => record,
             None => self.read_key(place.site, place.key).await?,
         };
         Ok(Reached { place, record, made: None })
+    }
+
+    /// What a link leads to.
+    async fn follow_link(&self, link: &Place, patience: &mut Patience) -> Result<Reached, Error> {
+        let (root, names) = self.enter_link(link, patience).await?;
+        self.follow(root, &names, false, patience).await
+    }
+
+    /// Where the path of a link's target starts, and what of it remains to be followed.
+    async fn enter_link(
+        &self,
+        link: &Place,
+        patience: &mut Patience,
+    ) -> Result<(Place, Vec<KeyName>), Error> {
+        patience.follow()?;
+        let target = self.link_target(link).await?;
+        let Some((hive, rest)) = target.components().split_first() else {
+            return Err(Error::Invalid("the link's target is empty"));
+        };
+        let mut root = self.hive_root(&link.view, hive)?;
+        root.site.transaction = link.site.transaction;
+        Ok((root, rest.to_vec()))
     }
 
     /// The child of this name, if one is visible.
@@ -253,23 +354,18 @@ impl<B: Backend> Registry<B> {
         name: &KeyName,
     ) -> Result<Option<KeyRecord>, Error> {
         let mut found = self.lookup(parent.site, parent.key, name).await?;
-        self.visible_child(parent.site.slot, &mut found)
+        self.visible_child(parent, &mut found)
     }
 
     /// The key that these entries of one name lead to.
     pub(super) fn visible_child(
         &self,
-        slot: SlotId,
+        parent: &Place,
         found: &mut Entries,
     ) -> Result<Option<KeyRecord>, Error> {
-        let key = self.resolve_name(slot, &found.entries)?;
+        let key = self.resolve_name(parent.site, &parent.view, &found.entries)?;
         Ok(key.and_then(|key| found.keys.remove(&key)))
     }
-}
-
-/// Links are not followed yet, and no operation makes one.
-fn not_a_link(record: &KeyRecord) -> Result<(), Error> {
-    if record.link { Err(Error::NotSupported) } else { Ok(()) }
 }
 
 impl Place {
@@ -277,7 +373,9 @@ impl Place {
     pub(super) fn child(&self, record: &KeyRecord) -> Place {
         Place {
             site: self.site,
+            view: Rc::clone(&self.view),
             key: record.key,
+            chain: self.chain.child(record.key, record.name.clone()),
             path: join(&self.path, &record.name.display),
             depth: self.depth + 1,
         }

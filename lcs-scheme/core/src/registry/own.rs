@@ -1,6 +1,8 @@
 //! What LCS keeps in the registry for itself: the skeleton of `Machine`, its configuration, users' keys.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -8,46 +10,162 @@ use hashbrown::HashMap;
 use lcs_abi::Guid;
 use lcs_abi::call::RejectedSetting;
 use lcs_abi::value::ValueType;
+use lcs_abi::watch::{Event, EventKind};
 
-use super::Registry;
 use super::backend::{AuditEvent, Backend};
-use super::error::Error;
-use super::hives::SlotId;
+use super::effects::Plan;
+use super::error::{Error, NotFound};
 use super::open::Place;
-use super::reading::Site;
 use super::structure::{Maker, NewKey};
-use super::transaction::WriteSet;
 use super::values::ValueListing;
-use crate::model::name::KeyName;
+use super::watches::{Watcher, WatcherId};
+use super::{Registry, State};
+use crate::model::name::{KeyName, fold};
 use crate::security::{SecurityDescriptor, Sid, Token, private_to};
 
 /// Where LCS's configuration is, below `Machine`.
 const REGISTRY: [&str; 2] = ["System", "Registry"];
 
-/// The keys that LCS makes under `Machine\System\Registry` if they are missing, and whether they are for
-/// SYSTEM and Administrators alone.
-const CHILDREN: [(&str, bool); 3] =
-    [("Layers", false), ("Scopes", true), ("PendingDeletion", true)];
+/// Below `Machine\System\Registry`: the layers, the scopes that can be joined, the layers whose entries some
+/// hive may still have.
+const LAYERS: &str = "Layers";
+const SCOPES: &str = "Scopes";
+const PENDING_DELETION: &str = "PendingDeletion";
 
-impl<B: Backend> Registry<B> {
-    /// Makes what is missing of LCS's own keys, and reads the configuration.
-    pub(super) async fn machine_arrived(&self) {
-        if let Err(error) = self.make_own_keys().await {
-            log::error!("LCS's own keys in Machine could not all be made: {error}");
+/// LCS's own keys in `Machine`. They stay while `Machine` is in service: nobody deletes or hides them.
+#[derive(Clone, Debug)]
+pub(super) struct OwnKeys {
+    pub(super) system: Guid,
+    pub(super) registry: Place,
+    pub(super) layers: Place,
+    pub(super) scopes: Place,
+    pub(super) pending_deletion: Place,
+}
+
+impl OwnKeys {
+    /// Whether a key is one of them.
+    pub(super) fn contains(&self, key: Guid) -> bool {
+        let places = [&self.registry, &self.layers, &self.scopes, &self.pending_deletion];
+        self.system == key || places.iter().any(|place| place.key == key)
+    }
+}
+
+/// What a commit changed of LCS's own keys.
+#[derive(Debug, Default)]
+pub(super) struct OwnChanges {
+    /// Settings may be others.
+    settings: bool,
+    /// Folded names of layers whose metadata changed; `None`: any.
+    layers: Option<Vec<String>>,
+    /// Folded names that came to or went from the list of deletions, or may have.
+    pub(super) pending: Vec<(String, bool)>,
+}
+
+impl OwnChanges {
+    /// What these events say.
+    fn of(events: &[Event]) -> OwnChanges {
+        let mut changes = OwnChanges { layers: Some(Vec::new()), ..OwnChanges::default() };
+        for event in events {
+            let mut path = event.path.split('\\');
+            let first = path.next().filter(|first| !first.is_empty()).map(fold);
+            let (second, deeper) = (path.next(), path.next().is_some());
+            match (EventKind::from_code(event.kind), first) {
+                (Some(EventKind::Overflow), _) => {
+                    changes.settings = true;
+                    changes.layers = None;
+                }
+                (Some(EventKind::ValueSet | EventKind::ValueDeleted), None) => {
+                    changes.settings = true;
+                }
+                (Some(kind), Some(first)) if first == fold(LAYERS) && !deeper => {
+                    let child = matches!(kind, EventKind::SubkeyCreated | EventKind::SubkeyDeleted);
+                    let layer = match second {
+                        None => child.then(|| fold(&event.name)),
+                        Some(layer) => (!child).then(|| fold(layer)),
+                    };
+                    if let (Some(names), Some(layer)) = (&mut changes.layers, layer)
+                        && !names.contains(&layer)
+                    {
+                        names.push(layer);
+                    }
+                }
+                (Some(kind), Some(first))
+                    if first == fold(PENDING_DELETION) && second.is_none() =>
+                {
+                    match kind {
+                        EventKind::SubkeyCreated => changes.pending.push((fold(&event.name), true)),
+                        EventKind::SubkeyDeleted => {
+                            changes.pending.push((fold(&event.name), false));
+                        }
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
         }
-        self.read_settings().await;
+        changes
     }
 
-    async fn make_own_keys(&self) -> Result<(), Error> {
-        let mut place = self.hive_root(&self.key_name("Machine")?)?;
+    fn changes_layers(&self) -> bool {
+        self.layers.as_ref().is_none_or(|names| !names.is_empty())
+    }
+}
+
+impl State {
+    /// LCS's own keys.
+    ///
+    /// # Errors
+    /// `NotFound`: `Machine` was not in service yet.
+    pub(super) fn own_keys(&self) -> Result<&OwnKeys, Error> {
+        self.own.as_deref().ok_or(Error::NotFound(NotFound::Hive))
+    }
+
+    /// Whether a key is one of LCS's own.
+    pub(super) fn is_own(&self, key: Guid) -> bool {
+        self.own.as_ref().is_some_and(|own| own.contains(key))
+    }
+}
+
+impl<B: Backend> Registry<B> {
+    /// Makes what is missing of LCS's own keys, and reads configuration and layers.
+    pub(super) async fn machine_arrived(&self) {
+        match self.make_own_keys().await {
+            Ok(own) => {
+                let (slot, registry) = (own.registry.site.slot, own.registry.key);
+                self.with(|state| {
+                    let watcher = Watcher::own(slot, registry, own.system);
+                    state.watches.arm(WatcherId::Own, watcher);
+                    state.own = Some(Rc::new(own));
+                });
+                self.earlier_steps(slot).await;
+            }
+            Err(error) => log::error!("LCS's own keys in Machine could not all be made: {error}"),
+        }
+        self.read_settings().await;
+        if let Err(error) = self.read_pending_deletions().await {
+            log::error!("the list of deletions could not be read: {error}");
+        }
+        self.layers_changed(None, None).await;
+    }
+
+    async fn make_own_keys(&self) -> Result<OwnKeys, Error> {
+        let mut place = self.hive_root(&Rc::default(), &self.key_name("Machine")?)?;
+        let mut system = place.key;
         for name in REGISTRY {
+            system = place.key;
             place = self.own_child(&place, &self.key_name(name)?, None).await?;
         }
-        for (name, private) in CHILDREN {
+        let child = async |name, private: bool| {
             let sd = private.then(|| private_to(Sid::SYSTEM, Sid::SYSTEM)).transpose()?;
-            self.own_child(&place, &self.key_name(name)?, sd.as_ref()).await?;
-        }
-        Ok(())
+            self.own_child(&place, &self.key_name(name)?, sd.as_ref()).await
+        };
+        Ok(OwnKeys {
+            system,
+            layers: child(LAYERS, false).await?,
+            scopes: child(SCOPES, true).await?,
+            pending_deletion: child(PENDING_DELETION, true).await?,
+            registry: place.clone(),
+        })
     }
 
     /// The child of this name, made as SYSTEM and in `base` if it is not visible: with this security
@@ -61,9 +179,10 @@ impl<B: Backend> Registry<B> {
         let record = match self.child(parent, name).await? {
             Some(record) => record,
             None => {
-                let new = NewKey { name, volatile: false, maker: Maker::Lcs(sd) };
+                let maker = Maker::Lcs(sd);
+                let new = NewKey { name, volatile: false, link: None, maker };
                 // Boxed, because creating a key can lead here again: it may change the settings.
-                alloc::boxed::Box::pin(self.create_child(parent, new)).await?.into_record()
+                Box::pin(self.create_child(parent, new)).await?.into_record()
             }
         };
         Ok(parent.child(&record))
@@ -80,38 +199,41 @@ impl<B: Backend> Registry<B> {
         self.own_child(users, name, Some(&sd)).await.map(drop)
     }
 
-    /// Keys came or went at this depth of a hive (a hive's root has depth 1).
-    pub(super) async fn structure_changed(&self, site: Site, depth: usize) {
-        if depth <= REGISTRY.len() + 1 && self.is_machine_for_all(site) {
+    /// A commit changed LCS's own keys, as these events say; what else it has to tell is in `plan`.
+    pub(super) async fn own_changed(&self, events: Vec<Event>, plan: Plan) {
+        let changes = OwnChanges::of(&events);
+        self.with(|state| {
+            for (name, is_pending) in &changes.pending {
+                if *is_pending {
+                    state.pending_deletion.insert(name.clone());
+                } else {
+                    state.pending_deletion.remove(name);
+                }
+            }
+        });
+        let plan = if changes.changes_layers() {
+            Some(plan)
+        } else {
+            self.tell(&plan);
+            None
+        };
+        if changes.settings {
             self.read_settings().await;
+        }
+        if plan.is_some() {
+            self.layers_changed(changes.layers, plan).await;
         }
     }
 
-    /// Values of a key changed.
-    pub(super) async fn values_changed(&self, site: Site, key: Guid) {
-        let own = self.with(|state| state.settings_key == Some(key));
-        if own && self.is_machine_for_all(site) {
-            self.read_settings().await;
-        }
-    }
-
-    /// A transaction was committed.
-    pub(super) async fn transaction_committed(&self, slot: SlotId, writes: &WriteSet) {
-        let own = self.with(|state| state.settings_key.is_some_and(|key| writes.touches(key)));
-        if (own || writes.is_structural()) && self.is_machine_for_all(slot.into()) {
-            self.read_settings().await;
-        }
-    }
-
-    /// Whether what changed is `Machine`, and has changed for everybody.
-    fn is_machine_for_all(&self, site: Site) -> bool {
-        site.transaction.is_none() && self.machine() == Some(site.slot)
+    /// The folded names of layers whose metadata these events say has changed; `None`: any.
+    pub(super) fn layers_in(events: &[Event]) -> Option<Vec<String>> {
+        OwnChanges::of(events).layers
     }
 
     /// Reads LCS's configuration and brings it into force. If it cannot be read all stays as it is.
     async fn read_settings(&self) {
         let _one_at_a_time = self.reading_settings.lock().await;
-        let (key, values) = match self.own_values().await {
+        let values = match self.own_values().await {
             Ok(found) => found,
             Err(error) => {
                 log::error!("the configuration could not be read: {error}");
@@ -119,7 +241,6 @@ impl<B: Backend> Registry<B> {
             }
         };
         let fresh = self.with(|state| {
-            state.settings_key = key;
             let rejected = state.settings.update(&values);
             let rejected: Vec<RejectedSetting> = rejected
                 .into_iter()
@@ -137,25 +258,16 @@ impl<B: Backend> Registry<B> {
         }
     }
 
-    /// The configuration key, if it is visible, and its effective values by folded name.
-    #[allow(clippy::type_complexity)]
-    async fn own_values(
-        &self,
-    ) -> Result<(Option<Guid>, HashMap<String, (ValueType, Vec<u8>)>), Error> {
+    /// The effective values of the configuration key by folded name.
+    async fn own_values(&self) -> Result<HashMap<String, (ValueType, Vec<u8>)>, Error> {
         let mut values = HashMap::new();
-        let mut place = self.hive_root(&self.key_name("Machine")?)?;
-        for name in REGISTRY {
-            match self.child(&place, &self.key_name(name)?).await? {
-                Some(record) => place = place.child(&record),
-                None => return Ok((None, values)),
-            }
-        }
-        let mut listing = ValueListing::new(place.site, place.key, None);
+        let registry = self.with(|state| state.own_keys().map(|own| own.registry.clone()))?;
+        let mut listing = ValueListing::new(registry.site, &registry.view, registry.key, None);
         while let Some(value) = self.next_value(&mut listing).await? {
             if let Some(value_type) = ValueType::from_code(value.value_type) {
                 values.insert(value.name.folded, (value_type, value.data));
             }
         }
-        Ok((Some(place.key), values))
+        Ok(values)
     }
 }

@@ -15,6 +15,7 @@ use super::backend::Backend;
 use super::error::Error;
 use super::hives::SlotId;
 use super::transaction::TransactionId;
+use crate::model::View;
 use crate::model::name::{KeyName, ValueName};
 use crate::model::resolve::PENDING;
 use crate::model::value::Content;
@@ -69,16 +70,26 @@ impl<B: Backend> Registry<B> {
         parent: Guid,
         name: &KeyName,
     ) -> Result<Entries, Error> {
+        self.lookup_folded(site, parent, name.folded()).await
+    }
+
+    /// The entries of one name, folded, under a parent.
+    pub(super) async fn lookup_folded(
+        &self,
+        site: Site,
+        parent: Guid,
+        name: &str,
+    ) -> Result<Entries, Error> {
         let mut found = Entries::default();
         if !self.is_made_in(site, parent) {
-            let request = Request::Lookup { parent, name: name.folded().into() };
+            let request = Request::Lookup { parent, name: name.into() };
             found = self.entries(site, parent, request).await?;
-            let other = found.entries.iter().any(|entry| entry.name.folded != name.folded());
+            let other = found.entries.iter().any(|entry| entry.name.folded != name);
             if found.next.is_some() || other {
                 return Err(self.malformed(site.slot, "entries of another name"));
             }
         }
-        self.with_writes(site, |writes| writes.lay_over_name(parent, name.folded(), &mut found));
+        self.with_writes(site, |writes| writes.lay_over_name(parent, name, &mut found));
         Ok(found)
     }
 
@@ -159,18 +170,47 @@ impl<B: Backend> Registry<B> {
         Ok(record)
     }
 
-    /// All entries of one value name; of those that another one outranks without their data.
+    /// All entries of one value name; of those that another one outranks in this view without their data.
     pub(super) async fn value(
         &self,
         site: Site,
+        view: &View,
         key: Guid,
         name: &ValueName,
+    ) -> Result<Values, Error> {
+        let outranked = |all: &mut Vec<ValueEntry>| {
+            self.with(|state| state.rules(site.transaction, view).drop_outranked_data(all));
+        };
+        self.value_trimmed(site, key, name.folded(), outranked).await
+    }
+
+    /// All entries of one value name, folded, without their data.
+    pub(super) async fn value_without_data(
+        &self,
+        site: Site,
+        key: Guid,
+        name: &str,
+    ) -> Result<Values, Error> {
+        let forget = |all: &mut Vec<ValueEntry>| {
+            all.iter_mut().for_each(|entry| entry.data = Vec::new());
+        };
+        self.value_trimmed(site, key, name, forget).await
+    }
+
+    /// All entries of one value name. What of their data is held while more of them come is for `trim` to say,
+    /// after each page.
+    pub(super) async fn value_trimmed(
+        &self,
+        site: Site,
+        key: Guid,
+        name: &str,
+        mut trim: impl FnMut(&mut Vec<ValueEntry>),
     ) -> Result<Values, Error> {
         let mut all = Values::default();
         let mut more = !self.is_made_in(site, key);
         let (mut after_layer, mut layers) = (None, 0);
         while more {
-            let (name, after) = (name.folded(), after_layer.clone());
+            let after = after_layer.clone();
             let request = Request::QueryValue { key, name: name.into(), after_layer: after };
             let mut page = self.values(site, key, request).await?;
             let first = page.entries.first();
@@ -185,10 +225,10 @@ impl<B: Backend> Registry<B> {
             after_layer = page.next.and_then(|next| next.layer);
             self.with_writes(site, |writes| writes.remove_replaced(key, name, &mut page.entries));
             all.entries.extend(page.entries);
-            self.with(|state| state.rules().drop_outranked_data(&mut all.entries));
+            trim(&mut all.entries);
             all.blankets = page.blankets;
         }
-        self.with_writes(site, |writes| writes.lay_over_value(key, name.folded(), &mut all));
+        self.with_writes(site, |writes| writes.lay_over_value(key, name, &mut all));
         Ok(all)
     }
 
@@ -247,22 +287,24 @@ impl<B: Backend> Registry<B> {
     /// The key that these entries of one name lead to.
     pub(super) fn resolve_name(
         &self,
-        slot: SlotId,
+        site: Site,
+        view: &View,
         entries: &[PathEntry],
     ) -> Result<Option<Guid>, Error> {
-        self.with(|state| state.rules().resolve_name(entries))
-            .map_err(|_| self.malformed(slot, "impossible sequence number"))
+        self.with(|state| state.rules(site.transaction, view).resolve_name(entries))
+            .map_err(|_| self.malformed(site.slot, "impossible sequence number"))
     }
 
     /// The effective one of these entries of one value name.
     pub(super) fn resolve_value(
         &self,
-        slot: SlotId,
+        site: Site,
+        view: &View,
         entries: Vec<ValueEntry>,
         blankets: &[BlanketEntry],
     ) -> Result<Option<ValueEntry>, Error> {
-        self.with(|state| state.rules().resolve_value(entries, blankets))
-            .map_err(|_| self.malformed(slot, "impossible sequence number"))
+        self.with(|state| state.rules(site.transaction, view).resolve_value(entries, blankets))
+            .map_err(|_| self.malformed(site.slot, "impossible sequence number"))
     }
 }
 

@@ -10,10 +10,12 @@ use lcs_abi::security::Access;
 
 use super::Registry;
 use super::backend::{AuditEvent, Backend, KeyOpen};
+use super::effects::Writes;
 use super::error::{Error, NotFound};
 use super::handles::{Handle, HandleId, KeyHandle};
 use super::hives::SlotId;
-use crate::model::Layer;
+use super::transaction::{TransactionId, WriteSet};
+use crate::model::{Layer, View};
 use crate::security::{
     DesiredAccess, Parts, Privileges, SecurityDescriptor, Token, access_check, is_audited,
 };
@@ -118,18 +120,20 @@ impl<B: Backend> Registry<B> {
 
     /// The layer that a handle writes to, as its creator spelled it.
     pub(super) fn layer_for(&self, handle: &KeyHandle, name: Option<&str>) -> Result<Name, Error> {
-        self.writable_layer(&handle.token, handle.layers.as_ref(), name)
+        let transaction = handle.site.transaction;
+        self.writable_layer(transaction, &handle.token, handle.layers.as_ref(), name)
     }
 
     /// The layer of this name, if it is one of those that may be written to, and its own security descriptor
     /// lets this token do it.
     pub(super) fn writable_layer(
         &self,
+        transaction: Option<TransactionId>,
         token: &Token,
         allowed: Option<&Rc<[String]>>,
         name: Option<&str>,
     ) -> Result<Name, Error> {
-        let layer = self.existing_layer(name.unwrap_or(BASE_LAYER))?;
+        let layer = self.existing_layer(name.unwrap_or(BASE_LAYER), transaction)?;
         let name = layer.name.to_rsi();
         let may_name = allowed.is_none_or(|allowed| allowed.contains(&name.folded));
         let set_value = Access::SET_VALUE.into();
@@ -140,10 +144,16 @@ impl<B: Backend> Registry<B> {
         }
     }
 
-    fn existing_layer(&self, name: &str) -> Result<Layer, Error> {
+    /// The layer of this name, of those that there are, also for a transaction that makes some.
+    pub(super) fn existing_layer(
+        &self,
+        name: &str,
+        transaction: Option<TransactionId>,
+    ) -> Result<Layer, Error> {
         let name = self.key_name(name)?;
         self.with(|state| {
-            let layer = state.layers.get(name.folded()).cloned();
+            let view = View::default();
+            let layer = state.rules(transaction, &view).layer(name.folded()).cloned();
             layer.ok_or(Error::NotFound(NotFound::Layer))
         })
     }
@@ -175,7 +185,7 @@ impl<B: Backend> Registry<B> {
     /// The folded names of some of the layers that a handle can write into.
     fn fewer_layers(&self, handle: &KeyHandle, names: &[String]) -> Result<Rc<[String]>, Error> {
         let fewer = names.iter().map(|name| {
-            let name = self.existing_layer(name)?.name.to_rsi();
+            let name = self.existing_layer(name, handle.site.transaction)?.name.to_rsi();
             match &handle.layers {
                 Some(allowed) if !allowed.contains(&name.folded) => {
                     Err(Error::LayerDenied { layer: name.display })
@@ -234,8 +244,10 @@ impl<B: Backend> Registry<B> {
             }
         }
         if let Some(id) = site.transaction {
-            return self.set_security_in(id, slot, handle.key, parts, &new);
+            return self.set_security_in(id, slot, &handle.chain, parts, &new);
         }
+        let writes = WriteSet::of_security(&handle.chain, Parts::all(), &merged);
+        let watched = self.watched(slot, Writes::Step(&writes)).await;
         let conditions = [Condition::KeyExists { key: handle.key }];
         let change = Mutation::WriteKey {
             key: handle.key,
@@ -243,6 +255,7 @@ impl<B: Backend> Registry<B> {
             last_write: Some(self.backend.now()),
         };
         self.step(slot, conditions.into(), [change].into()).await?;
+        self.committed(watched).await;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use super::Registry;
 use super::backend::{Backend, ConnectionId};
 use super::error::Error;
 use super::handles::{Handle, HandleId};
+use crate::model::View;
 
 impl<B: Backend> Registry<B> {
     /// How the registry is, as far as the root handle's token may know. What is known of the sources'
@@ -20,11 +21,14 @@ impl<B: Backend> Registry<B> {
         sources: impl IntoIterator<Item = (ConnectionId, SourceStatus)>,
     ) -> Result<StatusAnswer, Error> {
         self.with(|state| {
-            let Handle::Root(token) = state.handles.get(id)? else {
+            let Handle::Root(token, view) = state.handles.get(id)? else {
                 return Err(Error::BadHandle);
             };
-            let global = state.hives.iter().filter(|slot| slot.scope.is_none());
-            let hives = global.map(|slot| HiveStatus {
+            // Administrators who are not in a view of their own see what there is.
+            let everything = token.is_administrator() && *view == View::default();
+            let seen =
+                state.hives.iter().filter(|slot| everything || state.hives.shows(&view, slot));
+            let hives = seen.map(|slot| HiveStatus {
                 name: slot.name.display().to_string(),
                 scope: slot.scope,
                 state: slot.visible_state(),
@@ -52,7 +56,8 @@ impl<B: Backend> Registry<B> {
                 StatusDetails {
                     sources: sources.collect(),
                     layers,
-                    rejected_settings: state.rejected_settings.clone(),
+                    rejected_settings: [&state.rejected_settings[..], &state.rejected_metadata]
+                        .concat(),
                     handles: state.handles.count() as u64,
                     transactions: transactions as u64,
                     bound_transactions: bound as u64,

@@ -1,6 +1,7 @@
 //! Operations that change which keys there are: create, delete, hide, unhide.
 
 use alloc::borrow::Cow;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use futures_util::StreamExt;
@@ -10,9 +11,11 @@ use lcs_abi::Guid;
 use lcs_abi::call;
 use lcs_abi::rsi::{Answer, Condition, KeyRecord, Mutation, Name, PathEntry, Request, Target};
 use lcs_abi::security::Access;
+use lcs_abi::value::ValueType;
 
 use super::Registry;
 use super::backend::Backend;
+use super::chain::Chain;
 use super::error::{Error, NotFound};
 use super::handles::{HandleId, KeyHandle};
 use super::hives::SlotId;
@@ -21,9 +24,10 @@ use super::open::Place;
 use super::reading::{Entries, Site};
 use super::security::Asking;
 use super::settings::Setting;
+use crate::model::View;
 use crate::model::name::KeyName;
 use crate::model::path::join;
-use crate::security::{SecurityDescriptor, Token, inherited};
+use crate::security::{Privileges, SecurityDescriptor, Token, inherited};
 
 /// How often an operation starts anew when a step that timed out earlier took effect under it after all.
 const ATTEMPTS: usize = 3;
@@ -35,6 +39,8 @@ const DROPPED_AT_ONCE: usize = 256;
 pub(super) struct NewKey<'a> {
     pub(super) name: &'a KeyName,
     pub(super) volatile: bool,
+    /// It is a link, and this is its target, if that is known.
+    pub(super) link: Option<Option<&'a str>>,
     pub(super) maker: Maker<'a>,
 }
 
@@ -63,6 +69,15 @@ impl Child {
     }
 }
 
+/// What belongs to the same step as a change of an entry.
+#[derive(Default)]
+pub(super) struct More {
+    pub(super) conditions: Vec<Condition>,
+    pub(super) mutations: Vec<Mutation>,
+    /// The way to a key that it writes to.
+    pub(super) chain: Option<Rc<Chain>>,
+}
+
 /// A key that may be made.
 struct Admitted<'a> {
     /// The layer of its entry.
@@ -76,7 +91,7 @@ struct Admitted<'a> {
 /// nobody at all, or, in a transaction, nobody else in it.
 struct HeldName<'a> {
     site: Site,
-    parent: Guid,
+    parent: Rc<Chain>,
     name: &'a KeyName,
     /// What the entries say.
     found: Entries,
@@ -98,24 +113,22 @@ impl<B: Backend> Registry<B> {
         parent: &Place,
         new: NewKey<'_>,
     ) -> Result<Child, Error> {
+        let _layer = match new.maker {
+            Maker::Client(_, layer) => self.keep_layer(parent.site, layer).await,
+            Maker::Lcs(_) => None,
+        };
         for _ in 0..ATTEMPTS {
             match self.open_or_create(parent, &new).await {
                 Err(Error::ConditionFailed) => {}
-                Ok(child) => {
-                    if let Child::Made(..) = child {
-                        self.structure_changed(parent.site, parent.depth + 1).await;
-                    }
-                    return Ok(child);
-                }
-                Err(error) => return Err(error),
+                child => return child,
             }
         }
         Err(Error::ConditionFailed)
     }
 
     async fn open_or_create(&self, parent: &Place, new: &NewKey<'_>) -> Result<Child, Error> {
-        let mut held = self.hold(parent.site, parent.key, new.name, parent.key).await?;
-        if let Some(record) = self.visible_child(parent.site.slot, &mut held.found)? {
+        let mut held = self.hold(parent.site, &parent.chain, new.name, parent.key).await?;
+        if let Some(record) = self.visible_child(parent, &mut held.found)? {
             return Ok(Child::Found(record));
         }
         // What it says of its security stays so while the lock on the parent is held.
@@ -123,6 +136,7 @@ impl<B: Backend> Registry<B> {
         let parent_sd = self.descriptor(parent.site.slot, &parent_record)?;
         let Admitted { layer, sd, access } = self.may_create(parent, &parent_sd, new).await?;
         self.check_place(parent, new.name)?;
+        self.may_create_here(parent, new, &layer)?;
         if parent_record.volatile && !new.volatile {
             return Err(Error::Invalid("a key under a volatile one is volatile"));
         }
@@ -135,11 +149,26 @@ impl<B: Backend> Registry<B> {
             name: new.name.to_rsi(),
             sd: sd.to_bytes(),
             volatile: new.volatile,
-            link: false,
+            link: new.link.is_some(),
             last_write: self.backend.now(),
         };
+        let mut more = More::default();
+        more.mutations.push(Mutation::CreateKey(record.clone()));
+        if let Some(Some(target)) = new.link {
+            more.mutations.push(Mutation::SetValue {
+                key: record.key,
+                name: Name::default(),
+                layer: layer.clone(),
+                value_type: ValueType::Link.code(),
+                data: target.as_bytes().into(),
+            });
+        }
         let target = Some(Target::Key(record.key));
-        self.write_entry(&held, layer, target, Some(record.clone())).await?;
+        self.write_entry(&held, layer, target, more).await?;
+        drop(held);
+        if let Maker::Client(asking, _) = new.maker {
+            self.layer_created(parent, &record.name.display, asking.token().user());
+        }
         Ok(Child::Made(record, access))
     }
 
@@ -158,7 +187,7 @@ impl<B: Backend> Registry<B> {
                     Some(sd) => Cow::Borrowed(*sd),
                     None => Cow::Owned(inherited(parent_sd, &token)?),
                 };
-                let layer = self.writable_layer(&token, None, None)?;
+                let layer = self.writable_layer(None, &token, None, None)?;
                 return Ok(Admitted { layer, sd, access: Access::KEY_ALL_ACCESS });
             }
             Maker::Client(asking, layer) => (asking, layer),
@@ -166,9 +195,18 @@ impl<B: Backend> Registry<B> {
         if let Some(bounds) = &asking.bounds {
             bounds.require(Access::CREATE_SUB_KEY)?;
         }
-        let create = Access::CREATE_SUB_KEY.into();
-        self.grant(parent_sd, &parent.path, &asking.caller, &create).await?;
-        let layer = self.writable_layer(asking.token(), asking.layers(), *layer)?;
+        let mut create = Access::CREATE_SUB_KEY;
+        if new.link.is_some() {
+            create |= Access::CREATE_LINK;
+            asking.bounds.as_ref().map_or(Ok(()), |bounds| bounds.require(Access::CREATE_LINK))?;
+        }
+        self.grant(parent_sd, &parent.path, &asking.caller, &create.into()).await?;
+        let token = asking.token();
+        if new.link.is_some() && !token.is_administrator() && !token.holds(Privileges::TCB) {
+            return Err(Error::PrivilegeMissing);
+        }
+        let transaction = parent.site.transaction;
+        let layer = self.writable_layer(transaction, asking.token(), asking.layers(), *layer)?;
         let sd = inherited(parent_sd, asking.token())?;
         let path = join(&parent.path, new.name.display());
         let access = self.grant(&sd, &path, &asking.caller, &asking.desired).await?;
@@ -196,9 +234,16 @@ impl<B: Backend> Registry<B> {
     /// children visible in the global view, `Invalid` for a hive's root.
     pub async fn delete_key(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.structural(id)?;
-        let layer = self.layer_for(&handle, request.layer.as_deref())?;
         let site = handle.site;
-        let held = self.hold(site, handle.parent, &handle.name, handle.key).await?;
+        let _layer = self.keep_layer(site, request.layer.as_deref()).await;
+        let layer = self.layer_for(&handle, request.layer.as_deref())?;
+        let deleted_layer = self.may_delete_here(&handle, &layer)?;
+        let goes = match &deleted_layer {
+            Some(name) if site.transaction.is_none() => Some(self.locks.layer_goes(name).await),
+            _ => None,
+        };
+        let (parent, name) = handle.named()?;
+        let held = self.hold(site, parent, name, handle.key).await?;
         let Some(Target::Key(victim)) = held.target(&layer) else {
             return Err(Error::NotFound(NotFound::Key));
         };
@@ -208,20 +253,29 @@ impl<B: Backend> Registry<B> {
                 record.ok_or_else(|| self.malformed(site.slot, "impossible path entries"))?;
             self.require_on(site.slot, record, &handle.token, Access::DELETE)?;
         }
-        let _victim = self.locks.key_goes(site, victim).await;
+        let victim_goes = self.locks.key_goes(site, victim).await;
         if self.has_visible_children(site, victim).await? {
             return Err(Error::NotEmpty);
         }
         let mut others =
             held.found.entries.iter().filter(|entry| entry.layer.folded != layer.folded);
         let still_named = others.any(|entry| entry.target == Target::Key(victim));
-        self.write_entry(&held, layer, None, None).await?;
+        let more = match &deleted_layer {
+            Some(name) if site.transaction.is_none() => self.note_deletion(name).await?,
+            _ => More::default(),
+        };
+        self.write_entry(&held, layer, None, more).await?;
         match site.transaction {
             Some(id) if !still_named => self.deleted_in(id, site.slot, victim)?,
             None if !still_named => self.orphaned(site.slot, [victim].into()).await,
             _ => {}
         }
-        self.structure_changed(site, handle.depth).await;
+        if let Some(name) = deleted_layer
+            && site.transaction.is_none()
+        {
+            drop((victim_goes, held, goes));
+            self.layer_deleted(&name, handle.token.user()).await;
+        }
         Ok(())
     }
 
@@ -229,14 +283,15 @@ impl<B: Backend> Registry<B> {
     /// entry would be lost, and with it the key.
     pub async fn hide_key(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.structural(id)?;
+        let _layer = self.keep_layer(handle.site, request.layer.as_deref()).await;
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
-        let held = self.hold(handle.site, handle.parent, &handle.name, handle.key).await?;
+        self.may_hide_here(&handle)?;
+        let (parent, name) = handle.named()?;
+        let held = self.hold(handle.site, parent, name, handle.key).await?;
         if let Some(Target::Key(_)) = held.target(&layer) {
             return Err(Error::AlreadyExists);
         }
-        self.write_entry(&held, layer, Some(Target::Hidden), None).await?;
-        self.structure_changed(handle.site, handle.depth).await;
-        Ok(())
+        self.write_entry(&held, layer, Some(Target::Hidden), More::default()).await
     }
 
     /// Removes a HIDDEN entry under the handle's key.
@@ -247,14 +302,13 @@ impl<B: Backend> Registry<B> {
         let handle = self.key_with(id, Access::CREATE_SUB_KEY)?;
         self.require_named(handle.site, handle.key)?;
         let child = self.key_name(&request.child)?;
+        let _layer = self.keep_layer(handle.site, request.layer.as_deref()).await;
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
-        let held = self.hold(handle.site, handle.key, &child, handle.key).await?;
+        let held = self.hold(handle.site, &handle.chain, &child, handle.key).await?;
         if held.target(&layer) != Some(Target::Hidden) {
             return Err(Error::Invalid("the layer does not hide this name"));
         }
-        self.write_entry(&held, layer, None, None).await?;
-        self.structure_changed(handle.site, handle.depth + 1).await;
-        Ok(())
+        self.write_entry(&held, layer, None, More::default()).await
     }
 
     /// Holds a name under a parent. `named` is the key that the operation is about: it may have been
@@ -262,29 +316,30 @@ impl<B: Backend> Registry<B> {
     async fn hold<'a>(
         &'a self,
         site: Site,
-        parent: Guid,
+        parent: &Rc<Chain>,
         name: &'a KeyName,
         named: Guid,
     ) -> Result<HeldName<'a>, Error> {
         let step = self.locks.steps(site).await;
-        let parent_stays = self.locks.key_stays(site, parent).await;
-        let name_stays = self.locks.name(site, parent, name.folded()).await;
+        let parent_stays = self.locks.key_stays(site, parent.key).await;
+        let name_stays = self.locks.name(site, parent.key, name.folded()).await;
         self.require_named(site, named)?;
-        let found = self.lookup(site, parent, name).await?;
+        let found = self.lookup(site, parent.key, name).await?;
+        let parent = Rc::clone(parent);
         Ok(HeldName { site, parent, name, found, _guards: [step, parent_stays, name_stays] })
     }
 
-    /// Makes a layer's entry for a held name say this (`None`: nothing), together with the key that it is
-    /// about to name.
+    /// Makes a layer's entry for a held name say this (`None`: nothing), together with more that belongs to the
+    /// same step.
     async fn write_entry(
         &self,
         held: &HeldName<'_>,
         layer: Name,
         target: Option<Target>,
-        new_key: Option<KeyRecord>,
+        more: More,
     ) -> Result<(), Error> {
-        let (parent, name) = (held.parent, held.name.to_rsi());
-        let conditions = [
+        let (parent, name) = (held.parent.key, held.name.to_rsi());
+        let mut conditions = Vec::from([
             Condition::KeyExists { key: parent },
             Condition::EntryIs {
                 parent,
@@ -292,19 +347,28 @@ impl<B: Backend> Registry<B> {
                 layer: layer.folded.clone(),
                 target: held.target(&layer),
             },
-        ];
+        ]);
+        conditions.extend(more.conditions);
         let entry = match target {
             Some(target) => Mutation::SetEntry { parent, name, layer, target },
             None => Mutation::DeleteEntry { parent, name: name.folded, layer: layer.folded },
         };
-        let mut mutations: Vec<Mutation> = new_key.map(Mutation::CreateKey).into_iter().collect();
-        mutations.extend([entry, touch(parent, self.backend.now())]);
-        self.change(held.site, conditions.into(), mutations).await?;
+        // A key is made before anything names it or belongs to it.
+        let (mut mutations, others): (Vec<Mutation>, Vec<Mutation>) = more
+            .mutations
+            .into_iter()
+            .partition(|mutation| matches!(mutation, Mutation::CreateKey(_)));
+        mutations.push(entry);
+        mutations.extend(others);
+        mutations.push(touch(parent, self.backend.now()));
+        let chains: Vec<&Rc<Chain>> =
+            [&held.parent].into_iter().chain(more.chain.as_ref()).collect();
+        self.change(held.site, &chains, conditions, mutations).await?;
         Ok(())
     }
 
     /// A handle whose key's own entries may be changed: it has DELETE, and its key is named and no root.
-    fn structural(&self, id: HandleId) -> Result<alloc::rc::Rc<KeyHandle>, Error> {
+    fn structural(&self, id: HandleId) -> Result<Rc<KeyHandle>, Error> {
         let handle = self.key_with(id, Access::DELETE)?;
         if handle.is_hive_root() {
             return Err(Error::Invalid("a hive's root stays"));
@@ -312,11 +376,13 @@ impl<B: Backend> Registry<B> {
         self.require_named(handle.site, handle.key).map(|()| handle)
     }
 
+    /// Whether a key has children that the global view shows.
     pub(super) async fn has_visible_children(&self, site: Site, key: Guid) -> Result<bool, Error> {
+        let view = View::default();
         let mut page = self.children(site, key, None).await?;
         loop {
             for same_name in by_name(&page.entries) {
-                if self.resolve_name(site.slot, same_name)?.is_some() {
+                if self.resolve_name(site, &view, same_name)?.is_some() {
                     return Ok(true);
                 }
             }

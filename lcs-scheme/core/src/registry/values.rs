@@ -20,6 +20,7 @@ use super::keys::Page;
 use super::reading::Site;
 use super::settings::Setting;
 use super::structure::touch;
+use crate::model::View;
 use crate::model::name::ValueName;
 use crate::model::resolve::PENDING;
 use crate::model::value::Content;
@@ -33,8 +34,9 @@ impl<B: Backend> Registry<B> {
     ) -> Result<QueryValueAnswer, Error> {
         let handle = self.key_with(id, Access::QUERY_VALUE)?;
         let name = self.value_name(&request.name)?;
-        let found = self.value(handle.site, handle.key, &name).await?;
-        let winner = self.resolve_value(handle.site.slot, found.entries, &found.blankets)?;
+        let (site, view) = (handle.site, &handle.view);
+        let found = self.value(site, view, handle.key, &name).await?;
+        let winner = self.resolve_value(site, view, found.entries, &found.blankets)?;
         if winner.is_none() {
             // A key that is gone has no values; say that it is gone.
             self.read_key(handle.site, handle.key).await?;
@@ -56,7 +58,7 @@ impl<B: Backend> Registry<B> {
         budget: usize,
     ) -> Result<QueryValuesAnswer, Error> {
         let handle = self.key_with(id, Access::QUERY_VALUE)?;
-        let mut listing = ValueListing::new(handle.site, handle.key, request.cursor);
+        let mut listing = ValueListing::new(handle.site, &handle.view, handle.key, request.cursor);
         let mut page = Page::new(budget);
         let generation = self.generation(handle.site.slot);
         while let Some(value) = self.next_value(&mut listing).await? {
@@ -89,6 +91,7 @@ impl<B: Backend> Registry<B> {
         let name = self.value_name(&name)?;
         let max_size = self.with(|state| state.settings.size(Setting::MaxValueSize));
         let content = Content::new(value_type, data, max_size)?;
+        let _layer = self.keep_layer(handle.site, layer.as_deref()).await;
         let layer = self.layer_for(&handle, layer.as_deref())?;
         let condition = expected_sequence.map(|sequence| Condition::ValueIs {
             key: handle.key,
@@ -104,6 +107,7 @@ impl<B: Backend> Registry<B> {
     pub async fn set_tombstone(&self, id: HandleId, request: SetTombstone) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
         let name = self.value_name(&request.name)?;
+        let _layer = self.keep_layer(handle.site, request.layer.as_deref()).await;
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
         self.write_value(&handle, &name, layer, Content::Tombstone, None).await?;
         Ok(())
@@ -128,6 +132,7 @@ impl<B: Backend> Registry<B> {
             Some(guard)
         };
         let (value_type, data) = content.into_parts();
+        self.may_write_here(handle, name, value_type, &data)?;
         let write =
             Mutation::SetValue { key: handle.key, name: name.to_rsi(), layer, value_type, data };
         self.change_values(handle, condition.into_iter().collect(), write).await
@@ -139,7 +144,7 @@ impl<B: Backend> Registry<B> {
         name: &ValueName,
         layer: &Name,
     ) -> Result<(), Error> {
-        let found = self.value(handle.site, handle.key, name).await?;
+        let found = self.value(handle.site, &handle.view, handle.key, name).await?;
         if found.entries.iter().any(|entry| entry.layer.folded == layer.folded) {
             return Ok(());
         }
@@ -155,6 +160,7 @@ impl<B: Backend> Registry<B> {
     pub async fn delete_value(&self, id: HandleId, request: DeleteValue) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
         let name = self.value_name(&request.name)?;
+        let _layer = self.keep_layer(handle.site, request.layer.as_deref()).await;
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
         let (name, layer) = (name.folded().into(), layer.folded);
         let _in_transaction = self.step_in(handle.site).await;
@@ -166,6 +172,7 @@ impl<B: Backend> Registry<B> {
     /// Masks every value of the key in a layer.
     pub async fn set_blanket(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
+        let _layer = self.keep_layer(handle.site, request.layer.as_deref()).await;
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
         let _in_transaction = self.step_in(handle.site).await;
         let set = Mutation::SetBlanket { key: handle.key, layer };
@@ -176,6 +183,7 @@ impl<B: Backend> Registry<B> {
     /// Removes a layer's mask over every value; one that is not there is no error.
     pub async fn clear_blanket(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
+        let _layer = self.keep_layer(handle.site, request.layer.as_deref()).await;
         let layer = self.layer_for(&handle, request.layer.as_deref())?.folded;
         let _in_transaction = self.step_in(handle.site).await;
         let clear = Mutation::ClearBlanket { key: handle.key, layer };
@@ -190,11 +198,10 @@ impl<B: Backend> Registry<B> {
         conditions: Vec<Condition>,
         change: Mutation,
     ) -> Result<u64, Error> {
+        self.with(|state| state.may_touch_values(&handle.chain))?;
         let now = self.backend.now();
         let mutations = [change, touch(handle.key, now)];
-        let sequence = self.change(handle.site, conditions, mutations.into()).await?;
-        self.values_changed(handle.site, handle.key).await;
-        Ok(sequence)
+        self.change(handle.site, &[&handle.chain], conditions, mutations.into()).await
     }
 
     /// A key handle that has these rights.
@@ -206,13 +213,14 @@ impl<B: Backend> Registry<B> {
     /// The next effective value of a listing.
     pub(super) async fn next_value(
         &self,
-        listing: &mut ValueListing,
+        listing: &mut ValueListing<'_>,
     ) -> Result<Option<ValueEntry>, Error> {
         loop {
             let Some(entries) = self.next_name(listing).await? else {
                 return Ok(None);
             };
-            let winner = self.resolve_value(listing.site.slot, entries, &listing.blankets)?;
+            let winner =
+                self.resolve_value(listing.site, listing.view, entries, &listing.blankets)?;
             if winner.is_some() {
                 return Ok(winner);
             }
@@ -222,7 +230,7 @@ impl<B: Backend> Registry<B> {
     /// All entries of the next name of a listing.
     async fn next_name(
         &self,
-        listing: &mut ValueListing,
+        listing: &mut ValueListing<'_>,
     ) -> Result<Option<Vec<ValueEntry>>, Error> {
         while !listing.holds_whole_name() {
             let after = listing.next.take();
@@ -242,13 +250,14 @@ impl<B: Backend> Registry<B> {
 }
 
 /// The sequence number of an entry as clients see it: 0 for what is not committed.
-fn committed(sequence: u64) -> u64 {
+pub(super) fn committed(sequence: u64) -> u64 {
     if sequence < PENDING { sequence } else { 0 }
 }
 
 /// A walk over all values of a key, in the order of their folded names, holding about a page at a time.
-pub(super) struct ValueListing {
+pub(super) struct ValueListing<'v> {
     site: Site,
+    view: &'v View,
     key: Guid,
     pending: alloc::collections::VecDeque<ValueEntry>,
     blankets: Vec<BlanketEntry>,
@@ -259,17 +268,18 @@ pub(super) struct ValueListing {
     last: alloc::string::String,
 }
 
-impl ValueListing {
+impl<'v> ValueListing<'v> {
     /// A walk that goes on after a folded name.
     pub(super) fn new(
         site: Site,
+        view: &'v View,
         key: Guid,
         cursor: Option<alloc::string::String>,
-    ) -> ValueListing {
+    ) -> ValueListing<'v> {
         let (pending, blankets) = (Default::default(), Vec::new());
         let last = cursor.clone().unwrap_or_default();
         let next = cursor.map(|name| ValuePosition { name, layer: None });
-        ValueListing { site, key, pending, blankets, more: true, next, last }
+        ValueListing { site, view, key, pending, blankets, more: true, next, last }
     }
 
     /// Whether all entries of the next name are here, or there is no next name.

@@ -1,6 +1,6 @@
 //! Limits, rights and what else a caller may not.
 
-use lcs_abi::call::{CREATE_LINK, DeleteValue, Derive, OPEN_LINK, Op, SetValue, Unhide};
+use lcs_abi::call::{DeleteValue, Derive, OPEN_LINK, Op, SetValue, Unhide};
 use lcs_abi::rsi::Request;
 use lcs_abi::security::Access;
 use lcs_core::registry::{Error, HandleId, NotFound, Setting};
@@ -11,7 +11,6 @@ use crate::common::world::Source;
 
 fn with_machine() -> (Client, HandleId) {
     let (client, _) = Client::with_hive([layer("r1", 0, true), layer("r2", 0, true)]);
-    client.serve(2, &[("Machine", &Source::new("Machine"))]).unwrap();
     let settings = client.open("Machine\\System\\Registry").unwrap();
     (client, settings)
 }
@@ -205,7 +204,7 @@ fn a_handle_does_what_it_was_granted_and_nothing_else() {
 fn handles_that_are_closed_or_of_another_kind_are_bad() {
     let (client, _) = Client::with_hive([]);
     let key = client.open("Test").unwrap();
-    let root = client.registry.open_root(system().token).unwrap();
+    let root = client.registry.open_root(None, system().token).unwrap();
     assert_eq!(client.query(root, "v"), Err(Error::BadHandle));
     assert_eq!(client.registry.status(key, "", []), Err(Error::BadHandle));
     client.close(key);
@@ -217,14 +216,7 @@ fn handles_that_are_closed_or_of_another_kind_are_bad() {
 fn what_is_not_known_yet_is_not_supported() {
     let (client, _) = Client::with_hive([]);
     let key = client.open("Test").unwrap();
-    let link = Derive::CreateKey {
-        path: "Test\\l".into(),
-        access: ALL,
-        layer: None,
-        flags: CREATE_LINK,
-        link_target: Some("Test".into()),
-    };
-    let derivations = [link, Derive::Backup, Derive::Restore];
+    let derivations = [Derive::Backup, Derive::Restore];
     for derive in derivations {
         assert_eq!(client.derive(Some(key), derive), Err(Error::NotSupported));
     }

@@ -171,8 +171,6 @@ fn a_value_with_entries_of_many_layers_is_one_value_in_every_listing() {
 fn a_value_larger_than_the_sources_frames_is_read_in_several_answers() {
     let (client, _) = Client::with_hive([layer("a", 1, true), layer("b", 2, true)]);
     let root = client.open("Test").unwrap();
-    let machine = Source::new("Machine");
-    client.serve(2, &[("Machine", &machine)]).unwrap();
     let settings = client.open("Machine\\System\\Registry").unwrap();
     client.set(settings, "MaxValueSize", 4, &(8_u32 << 20).to_le_bytes(), None).unwrap();
     for (number, layer) in (0_u8..).zip(["base", "a", "b"]) {

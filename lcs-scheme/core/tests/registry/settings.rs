@@ -1,21 +1,23 @@
 //! LCS's own configuration, written like any other values.
 
 use futures_util::future::join_all;
-use lcs_abi::call::{DeleteValue, LayerOnly, RejectedSetting, SetValue, Unhide};
-use lcs_core::registry::{AuditEvent, HandleId, Setting};
+use lcs_abi::Guid;
+use lcs_abi::call::{DeleteValue, LayerOnly, RejectedSetting, SetValue};
+use lcs_abi::rsi::{Answer, Changes, Mutation, Request};
+use lcs_core::registry::{AuditEvent, Error, HandleId, Setting};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::common::Client;
-use crate::common::client::{ROOM, layer, system};
+use crate::common::client::{ROOM, layer, machine, system};
 use crate::common::world::Source;
 
 const REGISTRY: &str = "Machine\\System\\Registry";
 
 fn with_machine() -> (Client, HandleId, Source) {
-    let client =
-        Client::new([layer("role", 0, true), layer("policy", 5, true), layer("off", 9, false)]);
-    let machine = Source::new("Machine");
+    let client = Client::new([]);
+    let machine =
+        machine([layer("role", 0, true), layer("policy", 5, true), layer("off", 9, false)]);
     client.serve(1, &[("Machine", &machine)]).unwrap();
     let key = client.open(REGISTRY).unwrap();
     client.world.take_audit();
@@ -36,7 +38,7 @@ fn unset(client: &Client, key: HandleId, name: &str, layer: Option<&str>) {
 }
 
 fn rejected(client: &Client) -> Vec<RejectedSetting> {
-    let root = client.registry.open_root(system().token).unwrap();
+    let root = client.registry.open_root(None, system().token).unwrap();
     let status = client.registry.status(root, "test", []).unwrap();
     client.close(root);
     status.details.unwrap().rejected_settings
@@ -57,14 +59,31 @@ fn its_own_keys_are_made_when_machine_arrives_and_found_when_it_returns() {
     assert_eq!(names(&client), ["Layers", "PendingDeletion", "Scopes"]);
 }
 
+/// The parent of a key, as the source has it.
+fn parent_of(source: &Source, key: Guid) -> Guid {
+    match source.ask(&Request::ReadKey { key }) {
+        Ok(Answer::Key(record)) => record.parent,
+        other => panic!("no key: {other:?}"),
+    }
+}
+
 #[test]
 fn only_what_is_missing_is_made() {
     let (client, key, machine) = with_machine();
     let scopes = client.open("Machine\\System\\Registry\\Scopes").unwrap();
-    client.delete(scopes, None).unwrap();
+    let scopes = client.details(scopes).unwrap().guid;
     let layers = client.open("Machine\\System\\Registry\\Layers").unwrap();
     let layers = client.details(layers).unwrap().guid;
     client.disconnect(1);
+    let parent = parent_of(&machine, layers);
+    let entry = Mutation::DeleteEntry { parent, name: "scopes".into(), layer: "base".into() };
+    let step = Request::Apply {
+        conditions: Vec::new(),
+        changes: Changes::Mutations(vec![entry]),
+        first_sequence: machine.max_sequence() + 1,
+    };
+    machine.ask(&step).unwrap();
+    machine.ask(&Request::DropKey { key: scopes }).unwrap();
     client.serve(2, &[("Machine", &machine)]).unwrap();
     assert_eq!(client.subkeys(key, false, ROOM).unwrap().len(), 3);
     let kept = client.open("Machine\\System\\Registry\\Layers").unwrap();
@@ -106,33 +125,18 @@ fn masks_bring_the_default_back() {
 }
 
 #[test]
-fn hiding_or_deleting_the_key_brings_the_defaults_back() {
-    let (client, key, _machine) = with_machine();
-    let system = client.open("Machine\\System").unwrap();
-    set_depth(&client, key, 64, None);
-    client.hide(key, Some("policy")).unwrap();
-    assert_eq!(depth(&client), 512);
-    set_depth(&client, key, 65, None);
-    assert_eq!(depth(&client), 512, "a hidden key's values do not count");
-    let unhide = Unhide { child: "registry".into(), layer: Some("policy".into()) };
-    client.run(client.registry.unhide(system, unhide)).unwrap();
-    assert_eq!(depth(&client), 65);
-    client.hide(system, Some("policy")).unwrap();
-    assert_eq!(depth(&client), 512);
-    let machine = client.open("Machine").unwrap();
-    let unhide = Unhide { child: "System".into(), layer: Some("policy".into()) };
-    client.run(client.registry.unhide(machine, unhide)).unwrap();
-    assert_eq!(depth(&client), 65);
-    for child in ["Layers", "Scopes", "PendingDeletion"] {
-        let child = client.open(&format!("{REGISTRY}\\{child}")).unwrap();
-        client.delete(child, None).unwrap();
+fn the_keys_that_lcs_stands_on_are_neither_deleted_nor_hidden() {
+    let (client, _key, _machine) = with_machine();
+    for path in ["", "\\Layers", "\\Scopes", "\\PendingDeletion"] {
+        let key = client.open(&format!("{REGISTRY}{path}")).unwrap();
+        for layer in [None, Some("policy")] {
+            assert!(matches!(client.delete(key, layer), Err(Error::Invalid(_))), "{path}");
+            assert!(matches!(client.hide(key, layer), Err(Error::Invalid(_))), "{path}");
+        }
     }
-    client.delete(key, None).unwrap();
-    assert_eq!(depth(&client), 512);
-    let anew = client.create(REGISTRY).unwrap();
-    set_depth(&client, anew, 70, None);
-    set_depth(&client, key, 71, None);
-    assert_eq!(depth(&client), 70, "the orphan's values do not count");
+    let system = client.open("Machine\\System").unwrap();
+    assert!(matches!(client.hide(system, Some("policy")), Err(Error::Invalid(_))));
+    assert!(matches!(client.delete(system, None), Err(Error::Invalid(_))));
 }
 
 #[test]

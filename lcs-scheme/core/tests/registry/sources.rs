@@ -16,7 +16,7 @@ fn is_apply(request: &Request) -> bool {
 }
 
 fn generation(client: &Client, hive: &str) -> (HiveState, u64) {
-    let root = client.registry.open_root(user(1000, &[]).token).unwrap();
+    let root = client.registry.open_root(None, user(1000, &[]).token).unwrap();
     let status = client.registry.status(root, "test", []).unwrap();
     client.close(root);
     assert_eq!(status.details, None, "not for ordinary users");

@@ -1,6 +1,7 @@
 //! The end of a transaction: its write set becomes one step, or nothing of it happens.
 
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -13,7 +14,8 @@ use lcs_abi::call::TransactionStatusAnswer;
 use lcs_abi::rsi::{Answer, Changes, Mutation, Request};
 
 use super::super::Registry;
-use super::super::backend::Backend;
+use super::super::backend::{AuditEvent, Backend};
+use super::super::effects::Writes;
 use super::super::error::Error;
 use super::super::handles::{Handle, HandleId};
 use super::super::hives::SlotId;
@@ -22,7 +24,9 @@ use super::super::reading::Site;
 use super::super::settings::Setting;
 use super::writes::WriteSet;
 use super::{Stage, TransactionId};
+use crate::model::View;
 use crate::model::name::ValueName;
+use crate::security::Token;
 
 /// Mutations beyond this many bytes are staged in the source, about so many at a time.
 const STAGE_BYTES: usize = 2 << 20;
@@ -46,7 +50,7 @@ impl<B: Backend> Registry<B> {
     /// can be tried again. `SourceDown`, `SourceData`: whether it took effect is not known, which
     /// [`transaction_status`](Self::transaction_status) finds out when the source is back.
     pub async fn commit(&self, id: HandleId) -> Result<(), Error> {
-        let id = self.transaction(id)?;
+        let (id, token) = self.transaction(id)?;
         self.used(Some(id))?;
         let slot = self.with(|state| match &state.open_transaction(id)?.stage {
             Stage::Bound(slot, _) => Ok(*slot),
@@ -56,23 +60,40 @@ impl<B: Backend> Registry<B> {
         let _no_steps = self.locks.no_steps(site).await;
         // Another commit of it may have come first.
         self.used(Some(id))?;
-        let structural = self.with_writes(site, WriteSet::is_structural) == Some(true);
-        let _hive = if structural { Some(self.locks.no_steps(slot.into()).await) } else { None };
-        let layered = self.with_writes(site, |writes| writes.values_beyond(BASE_LAYER));
-        let layered = layered.unwrap_or_default();
-        let _values = self.hold_values(slot, &layered).await;
+        let deleted = self.deleted_layers(site)?;
+        let layers = self.hold_layers(site, &deleted).await;
         // While it waited for others, it may have come to its end.
         self.with(|state| state.open_transaction(id).map(drop))?;
+        self.note_deletions(id, site, &deleted).await?;
+        let structural = self.with_writes(site, WriteSet::is_structural) == Some(true);
+        let hive = if structural { Some(self.locks.no_steps(slot.into()).await) } else { None };
+        let layered = self.with_writes(site, |writes| writes.values_beyond(BASE_LAYER));
+        let layered = layered.unwrap_or_default();
+        let values = self.hold_values(slot, &layered).await;
+        self.with(|state| state.open_transaction(id).map(drop))?;
+        let made = self.may_change_layers(id, site, &token).await?;
         let outcome = match self.check(site, layered).await {
-            Ok(sds) => self.carry_out(id, site, sds).await,
+            Ok(sds) => {
+                let watched = self.watched(slot, Writes::Transaction(site)).await;
+                let sent = self.carry_out(id, site, sds).await;
+                sent.map(|writes| (writes, watched))
+            }
             Err(error) => Err(error),
         };
         if matches!(outcome, Err(Error::ConditionFailed)) {
             self.with(|state| state.transactions.moves_on(id, Stage::Aborted));
         }
-        let writes = outcome?;
+        let (writes, watched) = outcome?;
         self.orphaned(slot, writes.orphans()).await;
-        self.transaction_committed(slot, &writes).await;
+        self.committed(watched).await;
+        drop((values, hive, layers));
+        for layer in made {
+            let user = token.user();
+            self.backend.audit(AuditEvent::LayerCreated { layer, user });
+        }
+        for layer in deleted {
+            self.layer_deleted(&layer, token.user()).await;
+        }
         Ok(())
     }
 
@@ -119,7 +140,7 @@ impl<B: Backend> Registry<B> {
         name: String,
     ) -> Result<bool, Error> {
         let name = ValueName::new(&name, usize::MAX)?;
-        let found = self.value(site, key, &name).await?;
+        let found = self.value(site, &View::default(), key, &name).await?;
         let others = found.entries.iter().filter(|entry| entry.layer.folded != BASE_LAYER);
         Ok(others.count() >= self.with(|state| state.settings.size(Setting::MaxLayersPerValue)))
     }
@@ -227,7 +248,7 @@ impl<B: Backend> Registry<B> {
 
     /// How a transaction is. If it is not known whether it took effect, its source is asked.
     pub async fn transaction_status(&self, id: HandleId) -> Result<TransactionStatusAnswer, Error> {
-        let id = self.transaction(id)?;
+        let (id, _) = self.transaction(id)?;
         self.settle(id).await;
         self.with(|state| {
             let transaction = state.transactions.transactions.get(&id);
@@ -291,9 +312,9 @@ impl<B: Backend> Registry<B> {
         });
     }
 
-    fn transaction(&self, id: HandleId) -> Result<TransactionId, Error> {
+    fn transaction(&self, id: HandleId) -> Result<(TransactionId, Rc<Token>), Error> {
         match self.with(|state| state.handles.get(id))? {
-            Handle::Transaction(id, _) => Ok(id),
+            Handle::Transaction(id, token, _) => Ok((id, token)),
             _ => Err(Error::BadHandle),
         }
     }

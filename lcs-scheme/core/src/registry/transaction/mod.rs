@@ -2,10 +2,13 @@
 
 mod commit;
 mod overlay;
+mod touches;
 mod writes;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -15,6 +18,8 @@ use lcs_abi::call::TransactionState;
 use lcs_abi::rsi::{Condition, FRAME_OVERHEAD, Mutation};
 
 use super::backend::Backend;
+use super::chain::Chain;
+use super::effects::Writes;
 use super::error::{Error, NotFound};
 use super::handles::{Handle, HandleId};
 use super::hives::SlotId;
@@ -23,7 +28,9 @@ use super::reading::Site;
 use super::security::Caller;
 use super::settings::Setting;
 use super::{Registry, State};
+use crate::model::{Layer, View};
 use crate::security::{Parts, SecurityDescriptor, Sid};
+pub(super) use touches::{Touch, Touched};
 pub(super) use writes::WriteSet;
 use writes::{KeyIsGone, Needed};
 
@@ -40,6 +47,8 @@ pub(super) struct TransactionId(u64);
 struct Transaction {
     /// Whose it is.
     user: Sid,
+    /// The layers that it makes, as they will be.
+    made_layers: Vec<Layer>,
     stage: Stage,
     /// When it was last used, in time since the machine started.
     last_used: Duration,
@@ -150,10 +159,31 @@ pub(super) struct Transactions {
 
 impl Transactions {
     /// The write set of an open transaction that is bound to this hive.
-    fn writes(&self, site: Site) -> Option<&WriteSet> {
+    pub(super) fn writes(&self, site: Site) -> Option<&WriteSet> {
         match &self.transactions.get(&site.transaction?)?.stage {
             Stage::Bound(slot, writes) if *slot == site.slot => Some(writes),
             _ => None,
+        }
+    }
+
+    /// The layers that one makes, while it is open.
+    pub(super) fn made_layers(&self, id: TransactionId) -> &[Layer] {
+        let transaction = self.transactions.get(&id).filter(|one| one.stage.is_open());
+        transaction.map_or(&[], |transaction| &transaction.made_layers)
+    }
+
+    /// These are the layers that one makes.
+    pub(super) fn set_made_layers(&mut self, id: TransactionId, layers: Vec<Layer>) {
+        if let Some(transaction) = self.transactions.get_mut(&id) {
+            transaction.made_layers = layers;
+        }
+    }
+
+    /// Whether an open one has written into this layer.
+    pub(super) fn has_written_into(&self, id: TransactionId, layer: &str) -> bool {
+        match self.transactions.get(&id).map(|transaction| &transaction.stage) {
+            Some(Stage::Bound(_, writes)) => writes.writes_into(layer),
+            _ => false,
         }
     }
 
@@ -268,6 +298,29 @@ impl Transactions {
         }
     }
 
+    /// The handles of those that came to their end since the last call.
+    pub(super) fn take_ended(&mut self) -> Vec<HandleId> {
+        core::mem::take(&mut self.readable)
+    }
+
+    /// Whether one came to its end.
+    pub(super) fn has_ended(&self, id: TransactionId) -> bool {
+        self.transactions.get(&id).is_none_or(|transaction| transaction.stage.is_terminal())
+    }
+
+    /// Ends those that have written into one of these layers, which are no more.
+    pub(super) fn abort_writers(&mut self, layers: &[String]) {
+        let wrote = |transaction: &Transaction| match &transaction.stage {
+            Stage::Bound(_, writes) => layers.iter().any(|layer| writes.writes_into(layer)),
+            _ => false,
+        };
+        let all = self.transactions.iter();
+        let ended: Vec<_> = all.filter(|(_, one)| wrote(one)).map(|(id, _)| *id).collect();
+        for id in ended {
+            self.moves_on(id, Stage::Aborted);
+        }
+    }
+
     /// How many there are, and how many of them are bound to a hive.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.transactions.len(), self.bound.values().sum())
@@ -288,7 +341,7 @@ impl State {
     }
 
     /// Takes mutations into a transaction's write set, and binds it if these are its first.
-    fn write_in(
+    pub(super) fn write_in(
         &mut self,
         id: TransactionId,
         slot: SlotId,
@@ -305,7 +358,9 @@ impl State {
         if !is_bound && on_source.map(|(_, count)| count).sum::<usize>() >= max_bound {
             return Err(Error::Busy("MaxBoundTransactionsPerSource"));
         }
-        if self.transactions.of_user(&user).bytes + needed.bytes > max_queued {
+        if self.transactions.of_user(&user).bytes + self.watches.bytes_of(&user) + needed.bytes
+            > max_queued
+        {
             return Err(Error::LimitExceeded("MaxQueuedBytesPerUser"));
         }
         let written = self.transactions.change(id, |transaction| {
@@ -335,7 +390,7 @@ impl State {
 
 impl<B: Backend> Registry<B> {
     /// A new transaction of this caller.
-    pub(super) fn begin(&self, caller: &Caller) -> Result<HandleId, Error> {
+    pub(super) fn begin(&self, caller: &Caller, view: Rc<View>) -> Result<HandleId, Error> {
         let user = caller.token.user();
         let now = self.backend.uptime();
         self.with(|state| {
@@ -344,11 +399,11 @@ impl<B: Backend> Registry<B> {
                 return Err(Error::Busy("MaxTransactionsPerUser"));
             }
             let id = TransactionId(state.transactions.last + 1);
-            let handle =
-                state.insert(Handle::Transaction(id, alloc::rc::Rc::clone(&caller.token)))?;
+            let handle = state.insert(Handle::Transaction(id, Rc::clone(&caller.token), view))?;
             state.transactions.last = id.0;
             let transaction = Transaction {
                 user,
+                made_layers: Vec::new(),
                 stage: Stage::Unbound,
                 last_used: now,
                 listed: now,
@@ -390,23 +445,34 @@ impl<B: Backend> Registry<B> {
         Some(self.locks.steps(site).await)
     }
 
-    /// Carries out mutations as a step of their own, or adds them to a transaction. Gives the first sequence
-    /// number; in a transaction 0.
+    /// Carries out mutations as a step of their own, or adds them to a transaction. They write to the last keys of
+    /// these chains, and to keys that they make below. Gives the first sequence number; in a transaction 0.
     pub(super) async fn change(
         &self,
         site: Site,
+        chains: &[&Rc<Chain>],
         conditions: Vec<Condition>,
         mutations: Vec<Mutation>,
     ) -> Result<u64, Error> {
         let Some(id) = site.transaction else {
-            return self.step(site.slot, conditions, mutations).await;
+            let some = self.with(|state| state.watches.some_in(site.slot));
+            let writes =
+                if some { WriteSet::of_step(&mutations, chains) } else { WriteSet::default() };
+            let watched = self.watched(site.slot, Writes::Step(&writes)).await;
+            let first = self.step(site.slot, conditions, mutations).await?;
+            self.committed(watched).await;
+            return Ok(first);
         };
         // A hive that is not in service takes no writes, although these would be for later.
         self.address(site.slot)?;
         let needed = WriteSet::needed(&conditions, &mutations);
-        let write = |writes: &mut WriteSet| writes.add(conditions, mutations);
-        self.with(|state| state.write_in(id, site.slot, needed, write))?;
-        Ok(0)
+        self.with(|state| {
+            state.may_write_layers(id, &mutations)?;
+            let write = |writes: &mut WriteSet| writes.add(chains, conditions, mutations);
+            state.write_in(id, site.slot, needed, write)?;
+            state.find_made_layers(id, chains);
+            Ok(0)
+        })
     }
 
     /// Replaces parts of a security descriptor in a transaction.
@@ -414,15 +480,19 @@ impl<B: Backend> Registry<B> {
         &self,
         id: TransactionId,
         slot: SlotId,
-        key: Guid,
+        chain: &Rc<Chain>,
         parts: Parts,
         sd: &SecurityDescriptor,
     ) -> Result<(), Error> {
         self.address(slot)?;
         let now = self.backend.now();
         let needed = WriteSet::needed_for(sd);
-        let write = |writes: &mut WriteSet| writes.set_security(key, parts, sd, now);
-        self.with(|state| state.write_in(id, slot, needed, write))
+        let write = |writes: &mut WriteSet| writes.set_security(chain, parts, sd, now);
+        self.with(|state| {
+            state.write_in(id, slot, needed, write)?;
+            state.find_made_layers(id, &[chain]);
+            Ok(())
+        })
     }
 
     /// Notes that, as a transaction sees it, no entry names a key any more.
@@ -470,25 +540,6 @@ impl<B: Backend> Registry<B> {
                     state.transactions.moves_on(id, Stage::TimedOut);
                 }
             }
-        })
-    }
-
-    /// The handles of transactions that came to their end since the last call.
-    pub fn take_ended(&self) -> Vec<HandleId> {
-        self.with(|state| core::mem::take(&mut state.transactions.readable))
-    }
-
-    /// Whether a transaction came to its end.
-    ///
-    /// # Errors
-    /// `BadHandle`: it is not a transaction's.
-    pub fn has_ended(&self, id: HandleId) -> Result<bool, Error> {
-        self.with(|state| {
-            let Handle::Transaction(id, _) = state.handles.get(id)? else {
-                return Err(Error::BadHandle);
-            };
-            let transaction = state.transactions.transactions.get(&id);
-            Ok(transaction.is_none_or(|transaction| transaction.stage.is_terminal()))
         })
     }
 }

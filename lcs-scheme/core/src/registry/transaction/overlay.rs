@@ -31,7 +31,7 @@ impl WriteSet {
         if let Some(last_write) = self.touched.get(&record.key) {
             record.last_write = *last_write;
         }
-        if let Some((parts, given)) = self.security.get(&record.key)
+        if let Some((_, parts, given)) = self.security.get(&record.key)
             && let Ok(old) = SecurityDescriptor::from_bytes(&record.sd)
         {
             record.sd = old.with(*parts, given).to_bytes();

@@ -5,6 +5,7 @@
 //! transaction (`overlay.rs`).
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -12,6 +13,7 @@ use hashbrown::HashMap;
 use lcs_abi::Guid;
 use lcs_abi::rsi::{Condition, KeyRecord, Mutation, Target};
 
+use super::super::chain::Chain;
 use crate::security::{Parts, SecurityDescriptor};
 
 /// How long the condition that a key exists is in a frame.
@@ -47,11 +49,13 @@ pub(in super::super) struct WriteSet {
     pub(super) blankets: BTreeMap<Guid, ByLayer>,
     /// Keys of others that it writes to, and when it did.
     pub(super) touched: BTreeMap<Guid, i64>,
-    /// Parts of the security descriptors of others' keys.
-    pub(super) security: BTreeMap<Guid, (Parts, SecurityDescriptor)>,
+    /// Parts of the security descriptors of others' keys, and when they were written last.
+    pub(super) security: BTreeMap<Guid, (u64, Parts, SecurityDescriptor)>,
+    /// The ways to the keys that it writes to, from the hive's root.
+    pub(super) chains: HashMap<Guid, Rc<Chain>>,
     /// What an operation saw of a path entry before the transaction changed it, by parent, folded name and
     /// folded layer.
-    seen: BTreeMap<(Guid, String, String), Option<Target>>,
+    pub(super) seen: BTreeMap<(Guid, String, String), Option<Target>>,
     /// The callers' own conditions.
     expected: Vec<Condition>,
     bytes: usize,
@@ -104,12 +108,14 @@ impl WriteSet {
     /// A key that they name was deleted in the transaction. Nothing was added.
     pub(in super::super) fn add(
         &mut self,
+        chains: &[&Rc<Chain>],
         conditions: Vec<Condition>,
         mutations: Vec<Mutation>,
     ) -> Result<(), KeyIsGone> {
         if mutations.iter().any(|mutation| self.deleted.contains(&key_of(mutation))) {
             return Err(KeyIsGone);
         }
+        self.reach(chains, &mutations);
         for condition in conditions {
             self.must_hold(condition);
         }
@@ -143,7 +149,7 @@ impl WriteSet {
         }
     }
 
-    fn put(&mut self, mutation: Mutation) {
+    pub(super) fn put(&mut self, mutation: Mutation) {
         let order = self.next;
         self.next += 1;
         let size = mutation_size(&mutation);
@@ -203,21 +209,25 @@ impl WriteSet {
     /// was not given.
     pub(in super::super) fn set_security(
         &mut self,
-        key: Guid,
+        chain: &Rc<Chain>,
         parts: Parts,
         sd: &SecurityDescriptor,
         now: i64,
     ) -> Result<(), KeyIsGone> {
+        let key = chain.key;
         if self.deleted.contains(&key) {
             return Err(KeyIsGone);
         }
+        self.reach(&[chain], &[]);
         if let Some((_, record)) = self.made.get_mut(&key) {
             if let Ok(old) = SecurityDescriptor::from_bytes(&record.sd) {
                 record.sd = old.with(parts, sd).to_bytes();
             }
         } else {
-            let nothing = || (Parts::empty(), SecurityDescriptor::default());
-            let (given, given_sd) = self.security.entry(key).or_insert_with(nothing);
+            let nothing = || (0, Parts::empty(), SecurityDescriptor::default());
+            let (order, given, given_sd) = self.security.entry(key).or_insert_with(nothing);
+            *order = self.next;
+            self.next += 1;
             *given |= parts;
             *given_sd = given_sd.with(parts, sd);
         }
@@ -299,16 +309,11 @@ impl WriteSet {
         !self.entries.is_empty() || !self.security.is_empty()
     }
 
-    /// Whether it writes to this key of others: its values, the entries under it, its security descriptor.
-    pub(in super::super) fn touches(&self, key: Guid) -> bool {
-        self.touched.contains_key(&key)
-    }
-
     /// Keys of others whose security descriptors it changes, with the parts that it was given.
     pub(in super::super) fn security(
         &self,
     ) -> impl Iterator<Item = (Guid, Parts, &SecurityDescriptor)> {
-        self.security.iter().map(|(key, (parts, sd))| (*key, *parts, sd))
+        self.security.iter().map(|(key, (_, parts, sd))| (*key, *parts, sd))
     }
 
     /// What must be so when it is carried out.

@@ -4,27 +4,81 @@ use std::future::Future;
 use std::rc::Rc;
 
 use futures_executor::block_on;
+use lcs_abi::Guid;
 use lcs_abi::call::{
     CREATE_VOLATILE, Derive, EnumSubkeys, KeyDetails, LayerOnly, NamedValue, QueryValue,
     QueryValueAnswer, QueryValues, SetValue, Subkey, TransactionState,
 };
-use lcs_abi::rsi::{ClaimedHive, Refusal, RegisteredHive};
+use lcs_abi::rsi::{
+    Changes, ClaimedHive, KeyRecord, Mutation, Refusal, RegisteredHive, Request, Target,
+};
 use lcs_abi::security::Access;
 use lcs_core::model::{KeyName, Layer};
 use lcs_core::registry::{Caller, ConnectionId, Error, HandleId, Registry};
-use lcs_core::security::{Account, Token};
+use lcs_core::security::{Account, SecurityDescriptor, Sid, Token};
 
 use super::world::{Source, World};
 
 /// All rights.
 pub const ALL: u32 = Access::KEY_ALL_ACCESS.bits();
 
+/// The source of a `Machine` that is there because there are layers.
+pub const MACHINE: u64 = 1 << 40;
+
 /// Room for every answer.
 pub const ROOM: usize = 1 << 24;
 
 /// A layer for the table, which everybody may write into.
 pub fn layer(name: &str, precedence: u32, enabled: bool) -> Layer {
-    Layer { name: KeyName::new(name, 255).expect("a name"), precedence, enabled, sd: Rc::default() }
+    let (owner, key) = (Sid::SYSTEM, Guid::default());
+    let name = KeyName::new(name, 255).expect("a name");
+    Layer { name, precedence, enabled, owner, key, sd: Rc::default() }
+}
+
+/// A `Machine` whose layers are these.
+pub fn machine(layers: impl IntoIterator<Item = Layer>) -> Source {
+    let source = Source::new("Machine");
+    let name = |text: &str| KeyName::new(text, usize::MAX).expect("a name").to_rsi();
+    let owned = |sd: &SecurityDescriptor| {
+        let mut sd = sd.clone();
+        sd.owner = Some(Sid::SYSTEM);
+        sd
+    };
+    let sd = owned(&SecurityDescriptor::default());
+    let mut keys = (1..).map(|number: u64| Guid((u128::from(number) << 64).to_be_bytes()));
+    let (mut mutations, mut parent) = (Vec::new(), source.root());
+    let mut child = |mutations: &mut Vec<Mutation>, parent, text: &str, sd: &SecurityDescriptor| {
+        let key = keys.next().expect("no end");
+        let record = KeyRecord {
+            key,
+            parent,
+            name: name(text),
+            sd: sd.to_bytes(),
+            volatile: false,
+            link: false,
+            last_write: 0,
+        };
+        let (layer, target) = (name("base"), Target::Key(key));
+        mutations.push(Mutation::CreateKey(record));
+        mutations.push(Mutation::SetEntry { parent, name: name(text), layer, target });
+        key
+    };
+    for text in ["System", "Registry", "Layers"] {
+        parent = child(&mut mutations, parent, text, &sd);
+    }
+    for layer in layers {
+        let key = child(&mut mutations, parent, layer.name.display(), &owned(&layer.sd));
+        for (text, number) in [("Precedence", layer.precedence), ("Enabled", layer.enabled.into())]
+        {
+            let (value_type, data) = (4, number.to_le_bytes().into());
+            let (name, layer) = (name(text), name("base"));
+            mutations.push(Mutation::SetValue { key, name, layer, value_type, data });
+        }
+    }
+    let changes = Changes::Mutations(mutations);
+    let step = Request::Apply { conditions: Vec::new(), changes, first_sequence: 1 };
+    source.ask(&step).expect("memory has room");
+    source
 }
 
 /// The system itself.
@@ -63,14 +117,25 @@ pub fn in_layer(layer: Option<&str>) -> LayerOnly {
 pub struct Client {
     pub world: World,
     pub registry: Registry<World>,
+    /// The `Machine` that is there because there are layers.
+    pub machine: Option<Source>,
 }
 
 impl Client {
-    /// A registry without hives, with these layers beside `base`.
+    /// A registry without hives; or, if there are to be layers beside `base`, with `Machine`.
     pub fn new(layers: impl IntoIterator<Item = Layer>) -> Client {
         let world = World::new();
-        let registry = Registry::new(world.clone(), layers).expect("base is a name");
-        Client { world, registry }
+        let registry = Registry::new(world.clone()).expect("base is a name");
+        let mut client = Client { world, registry, machine: None };
+        let mut layers = layers.into_iter().peekable();
+        if layers.peek().is_some() {
+            let machine = machine(layers);
+            client.serve(MACHINE, &[("Machine", &machine)]).expect("a new hive");
+            client.machine = Some(machine);
+            client.world.take_requests();
+            client.world.take_audit();
+        }
+        client
     }
 
     /// A registry with one hive, of which LCS wants nothing.
@@ -92,7 +157,9 @@ impl Client {
             max_sequence: source.max_sequence(),
         };
         let registered: Vec<RegisteredHive> = hives.iter().map(registered).collect();
-        self.run(self.registry.register(connection, &registered, false))
+        self.run(self.registry.register(connection, &registered, false))?;
+        self.run(self.registry.finish_deletions());
+        Ok(())
     }
 
     /// The source's process dies.

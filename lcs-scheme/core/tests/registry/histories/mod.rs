@@ -66,8 +66,6 @@ impl Player {
         let client = Client::new(table());
         let mut model = Model::new(&rules());
         if let Some(max_layers) = max_layers {
-            let machine = Source::new("Machine");
-            client.serve(1, &[("Machine", &machine)]).unwrap();
             let key = client.open("Machine\\System\\Registry").unwrap();
             let data = u32::from(max_layers).to_le_bytes();
             client.set(key, "MaxLayersPerValue", 4, &data, None).unwrap();

@@ -14,8 +14,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::common::Client;
-use crate::common::client::{ROOM, create_key, in_layer, layer, open_key};
-use crate::common::world::Source;
+use crate::common::client::{MACHINE, ROOM, create_key, in_layer, layer, open_key};
 use lies::{Bend, Lie, lie};
 
 /// More requests than any operation here makes of an honest source.
@@ -151,8 +150,10 @@ proptest! {
         lies in vec(lie(), 1..20),
     ) {
         let liar = Liar::new();
+        let machine = liar.client.machine.clone().unwrap();
+        liar.client.disconnect(MACHINE);
         liar.lie(lies);
-        liar.client.serve(2, &[("Machine", &Source::new("Machine"))]).unwrap();
+        liar.client.serve(2, &[("Machine", &machine)]).unwrap();
         liar.client.world.lie_no_more();
         liar.client.open("Test\\k").unwrap();
         liar.client.disconnect(2);

@@ -8,7 +8,7 @@ use lcs_abi::call::{
 };
 use lcs_abi::rsi::{Answer, Changes, KeyRecord, Mutation, Name, Request, Target};
 use lcs_abi::security::Access;
-use lcs_core::registry::{AuditEvent, Caller, Error};
+use lcs_core::registry::{AuditEvent, Caller, Error, NotFound};
 use lcs_core::security::SecurityDescriptor;
 
 use super::{ALICE, ALL_PARTS, administrator, alice, bob, denied, open, sd};
@@ -210,8 +210,8 @@ fn a_link_is_opened_itself_and_checked_itself_where_that_is_asked_for() {
     let opened = link(Access::KEY_READ, OPEN_LINK).unwrap();
     assert!(client.details(opened).unwrap().link);
     assert_eq!(link(Access::SET_VALUE, OPEN_LINK), denied(Access::SET_VALUE));
-    // Links are not followed yet.
-    assert_eq!(link(Access::KEY_READ, 0), Err(Error::NotSupported));
-    assert_eq!(client.create("Test\\1\\k"), Err(Error::NotSupported));
-    assert_eq!(client.create("Test\\1"), Err(Error::NotSupported));
+    // It has no target.
+    for created in [link(Access::KEY_READ, 0), client.create("Test\\1\\k")] {
+        assert_eq!(created, Err(Error::NotFound(NotFound::Key)));
+    }
 }

@@ -166,7 +166,7 @@ fn ordinary_users_read_machine_and_administrators_write_it() {
 fn what_is_for_administrators_is_shown_to_them_alone() {
     let (client, _) = Client::with_hive([]);
     let details = |caller: Caller| {
-        let root = client.registry.open_root(caller.token).unwrap();
+        let root = client.registry.open_root(None, caller.token).unwrap();
         client.registry.status(root, "test", []).unwrap().details.is_some()
     };
     assert!(!details(alice()));

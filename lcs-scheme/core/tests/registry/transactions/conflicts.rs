@@ -159,7 +159,6 @@ fn a_plain_creation_and_a_commit_that_meet_come_out_in_one_order_or_the_other() 
 fn a_value_has_no_more_layers_after_a_commit_than_it_may_have() {
     let layers = ["a", "b", "c"].map(|name| layer(name, 0, true));
     let (client, _) = Client::with_hive(layers);
-    client.serve(2, &[("Machine", &crate::common::world::Source::new("Machine"))]).unwrap();
     let settings = client.derive(None, open_key("Machine\\System\\Registry")).unwrap();
     client.set(settings, "MaxLayersPerValue", 4, &3_u32.to_le_bytes(), None).unwrap();
     let root = client.open("Test").unwrap();

@@ -57,13 +57,13 @@ fn one_that_nobody_uses_ends_and_whoever_waits_for_it_is_woken() {
     assert_eq!(client.data(inside, "v"), Ok(1));
     client.world.pass(29 * second);
     assert_eq!(client.registry.expire_transactions(), Some(59 * second));
-    assert_eq!(client.registry.has_ended(transaction), Ok(false));
-    assert_eq!(client.registry.take_ended(), []);
+    assert_eq!(client.registry.is_readable(transaction), Ok(false));
+    assert_eq!(client.registry.take_readable(), []);
     client.world.pass(second);
     assert_eq!(client.registry.expire_transactions(), None);
-    assert_eq!(client.registry.has_ended(transaction), Ok(true));
-    assert_eq!(client.registry.take_ended(), [transaction]);
-    assert_eq!(client.registry.take_ended(), []);
+    assert_eq!(client.registry.is_readable(transaction), Ok(true));
+    assert_eq!(client.registry.take_readable(), [transaction]);
+    assert_eq!(client.registry.take_readable(), []);
     assert_eq!(client.data(inside, "v"), over(TransactionState::TimedOut));
     assert_eq!(client.commit(transaction), over(TransactionState::TimedOut));
     assert_eq!(client.state(transaction), TransactionState::TimedOut);
@@ -75,7 +75,7 @@ fn one_ends_with_its_source() {
     let (transaction, inside) = written(&client);
     let unbound = client.begin();
     client.disconnect(1);
-    assert_eq!(client.registry.take_ended(), [transaction]);
+    assert_eq!(client.registry.take_readable(), [transaction]);
     assert_eq!(client.state(transaction), TransactionState::SourceDown);
     client.serve(2, &[("Test", &source)]).unwrap();
     assert_eq!(client.data(inside, "v"), over(TransactionState::SourceDown));
@@ -111,10 +111,10 @@ fn whether_one_took_effect_is_found_out_when_the_source_is_back() {
         client.disconnect(1);
         assert_eq!(client.state(transaction), TransactionState::Unknown);
         assert_eq!(client.commit(transaction), over(TransactionState::Unknown));
-        assert_eq!(client.registry.take_ended(), []);
+        assert_eq!(client.registry.take_readable(), []);
         client.world.fail_no_more();
         client.serve(2, &[("Test", &source)]).unwrap();
-        assert_eq!(client.registry.take_ended(), [transaction]);
+        assert_eq!(client.registry.take_readable(), [transaction]);
         let root = client.open("Test").unwrap();
         let (state, data) = if takes_effect {
             (TransactionState::Committed, Ok(1))
@@ -139,7 +139,7 @@ fn a_source_that_cannot_say_leaves_it_unknown() {
     client.disconnect(1);
     client.serve(2, &[("Test", &source)]).unwrap();
     assert_eq!(client.state(transaction), TransactionState::Unknown);
-    assert_eq!(client.registry.has_ended(transaction), Ok(false));
+    assert_eq!(client.registry.is_readable(transaction), Ok(false));
 }
 
 /// Two transactions that each make a key, and a source that takes its time.

@@ -178,7 +178,7 @@ fn each_user_has_so_many_handles_and_system_as_many_as_it_likes() {
     };
     let handles: Vec<_> = (0..64).map(|_| open().unwrap()).collect();
     assert_eq!(open(), Err(Error::TooManyHandles));
-    assert_eq!(client.registry.open_root(alice.token.clone()), Err(Error::TooManyHandles));
+    assert_eq!(client.registry.open_root(None, alice.token.clone()), Err(Error::TooManyHandles));
     client.open("Test").unwrap();
     client.close(handles[0]);
     open().unwrap();

@@ -1,0 +1,168 @@
+//! Which names a write set touches, for those who watch them.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use lcs_abi::rsi::{KeyRecord, Mutation, Target};
+use lcs_abi::{BASE_LAYER, Guid};
+
+use super::super::chain::Chain;
+use super::writes::{ByLayer, Pending, WriteSet};
+use crate::security::{Parts, SecurityDescriptor};
+
+/// What of a key is touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) enum Touched {
+    /// The entries of a child's name, folded.
+    Child(String),
+    /// The entries of a value's name, folded.
+    Value(String),
+    /// A blanket, and with it all names of values.
+    Values,
+    /// The security descriptor.
+    Security,
+}
+
+/// Something that a write set touches.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Touch {
+    /// The place of the last operation on it.
+    pub(in super::super) order: u64,
+    pub(in super::super) chain: Rc<Chain>,
+    pub(in super::super) of: Touched,
+}
+
+impl WriteSet {
+    /// What a step of its own does, without the data.
+    pub(in super::super) fn of_step(mutations: &[Mutation], chains: &[&Rc<Chain>]) -> WriteSet {
+        let mut writes = WriteSet::default();
+        writes.reach(chains, mutations);
+        for mutation in mutations {
+            writes.put(match mutation {
+                Mutation::SetValue { key, name, layer, value_type, data: _ } => {
+                    Mutation::SetValue {
+                        key: *key,
+                        name: name.clone(),
+                        layer: layer.clone(),
+                        value_type: *value_type,
+                        data: Vec::new(),
+                    }
+                }
+                other => other.clone(),
+            });
+        }
+        writes
+    }
+
+    /// A change of a security descriptor, as a step of its own.
+    pub(in super::super) fn of_security(
+        chain: &Rc<Chain>,
+        parts: Parts,
+        sd: &SecurityDescriptor,
+    ) -> WriteSet {
+        let mut writes = WriteSet::default();
+        writes.reach(&[chain], &[]);
+        writes.security.insert(chain.key, (0, parts, sd.clone()));
+        writes
+    }
+
+    /// Notes the ways to the keys that mutations write to: the last keys of these chains, and those that are
+    /// made below them.
+    pub(super) fn reach(&mut self, chains: &[&Rc<Chain>], mutations: &[Mutation]) {
+        for chain in chains {
+            self.chains.entry(chain.key).or_insert_with(|| Rc::clone(chain));
+        }
+        for mutation in mutations {
+            if let Mutation::CreateKey(record) = mutation
+                && let Some(parent) = self.chains.get(&record.parent)
+            {
+                let made = parent.child(record.key, record.name.clone());
+                self.chains.insert(record.key, made);
+            }
+        }
+    }
+
+    /// All that it touches, in the order of the last operations.
+    pub(in super::super) fn touches(&self) -> Vec<Touch> {
+        let chain = |key: &Guid| self.chains.get(key).cloned();
+        let touch = |order, key: &Guid, of| Some(Touch { order, chain: chain(key)?, of });
+        let children = self.entries.iter().filter_map(|((parent, name), layers)| {
+            touch(last(layers), parent, Touched::Child(name.clone()))
+        });
+        let values = self.values.iter().filter_map(|((key, name), layers)| {
+            touch(last(layers), key, Touched::Value(name.clone()))
+        });
+        let blankets = self
+            .blankets
+            .iter()
+            .filter_map(|(key, layers)| touch(last(layers), key, Touched::Values));
+        let security = self
+            .security
+            .iter()
+            .filter_map(|(key, (order, ..))| touch(*order, key, Touched::Security));
+        let mut touches: Vec<Touch> =
+            children.chain(values).chain(blankets).chain(security).collect();
+        touches.sort_by_key(|touch| touch.order);
+        touches
+    }
+
+    /// The folded names of the layers other than `base` that it writes into.
+    pub(in super::super) fn layers(&self) -> BTreeSet<String> {
+        let by_layer =
+            self.entries.values().chain(self.values.values()).chain(self.blankets.values());
+        let layers = by_layer.flat_map(BTreeMap::keys).filter(|layer| *layer != BASE_LAYER);
+        layers.cloned().collect()
+    }
+
+    /// Whether it writes into this layer.
+    pub(in super::super) fn writes_into(&self, layer: &str) -> bool {
+        let mut by_layer =
+            self.entries.values().chain(self.values.values()).chain(self.blankets.values());
+        by_layer.any(|layers| layers.contains_key(layer))
+    }
+
+    /// The folded names of children of a key whose entry in `base` it removes.
+    pub(in super::super) fn deleted_children(&self, parent: Guid) -> Vec<String> {
+        let of_parent = self.entries.range((parent, String::new())..);
+        let of_parent = of_parent.take_while(|((of, _), _)| *of == parent);
+        let deleted = of_parent.filter(|((_, name), layers)| {
+            let at = (parent, name.clone(), String::from(BASE_LAYER));
+            matches!(self.seen.get(&at), Some(Some(Target::Key(_))))
+                && layers
+                    .get(BASE_LAYER)
+                    .is_some_and(|pending| matches!(pending.mutation, Mutation::DeleteEntry { .. }))
+        });
+        deleted.map(|((_, name), _)| name.clone()).collect()
+    }
+
+    /// The records of keys that it makes under a parent, and names there in `base`.
+    pub(in super::super) fn made_children(&self, parent: Guid) -> impl Iterator<Item = &KeyRecord> {
+        self.made.values().map(|(_, record)| record).filter(move |record| {
+            let layers = self.entries.get(&(parent, record.name.folded.clone()));
+            layers.and_then(|layers| layers.get(BASE_LAYER)).is_some_and(|pending| {
+                matches!(pending.mutation, Mutation::SetEntry { target, .. }
+                    if target == Target::Key(record.key))
+            })
+        })
+    }
+
+    /// The keys whose value of this folded name it writes to.
+    pub(in super::super) fn keys_with_value(&self, name: &str) -> Vec<Guid> {
+        let of_name = self.values.keys().filter(|(_, other)| other == name);
+        of_name.map(|(key, _)| *key).collect()
+    }
+
+    /// The folded names of the values of a key that it writes to.
+    pub(in super::super) fn value_names(&self, key: Guid) -> Vec<String> {
+        let of_key = self.values.range((key, String::new())..);
+        let of_key = of_key.take_while(|((of, _), _)| *of == key);
+        of_key.map(|((_, name), _)| name.clone()).collect()
+    }
+}
+
+/// The place of the last of these mutations.
+fn last(layers: &ByLayer) -> u64 {
+    BTreeMap::values(layers).map(|pending: &Pending| pending.order).max().unwrap_or_default()
+}
