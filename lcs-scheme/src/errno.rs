@@ -19,6 +19,7 @@ pub fn of(error: &Error) -> i32 {
         Error::OtherHive => errno::EXDEV,
         Error::TransactionEnded(state) => of_ended(*state),
         Error::ConditionFailed => errno::EAGAIN,
+        Error::LinkLoop => errno::ELOOP,
         Error::NotEmpty => errno::ENOTEMPTY,
         Error::AlreadyExists => errno::EEXIST,
         Error::BufferTooSmall { .. } => errno::ERANGE,

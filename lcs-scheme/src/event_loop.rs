@@ -17,6 +17,7 @@ use crate::identity::Identity;
 use crate::outbox::Outbox;
 use crate::payloads::Payloads;
 use crate::raw::Incoming;
+use crate::readers::Readers;
 use crate::regsrc::Sources;
 use crate::start::Error;
 use crate::wake::Wakeups;
@@ -50,6 +51,8 @@ pub struct Shared {
     pub identity: Identity,
     /// How much of large requests is held for each user.
     pub payloads: Rc<Payloads>,
+    /// Who waits for events of a watch.
+    pub readers: Readers,
     current: Current,
     executor: LocalExecutor<'static>,
 }
@@ -64,7 +67,8 @@ impl Shared {
         current: Current,
     ) -> Shared {
         let (executor, payloads) = (LocalExecutor::new(), Rc::default());
-        Shared { registry, sources, clock, identity, payloads, current, executor }
+        let readers = Readers::default();
+        Shared { registry, sources, clock, identity, payloads, readers, current, executor }
     }
 
     /// Starts the work on a call, up to where it has to wait.
@@ -191,7 +195,7 @@ impl Daemon {
             self.shared.sources.forget_abandoned();
         }
         self.shared.sources.deliver();
-        reg::tell_ended(&self.shared, &self.reg.outbox);
+        reg::tell_readable(&self.shared, &self.reg.outbox);
         self.reg.flush()?;
         self.regsrc.flush()?;
         self.shared.apply_settings();

@@ -8,6 +8,7 @@
 //! - [`call`]: a request that is being worked on, and its one answer,
 //! - [`clock`]: how long callers wait,
 //! - [`reg`]: handles of `reg:`, what is derived from them and called on them,
+//! - [`readers`]: reads of keys' handles that wait for events,
 //! - [`payloads`]: how much of large requests is held for each user,
 //! - [`source_handles`]: handles of `regsrc:`, and what sources say over them,
 //! - [`regsrc`]: connections of sources, and the requests they have not answered yet,
@@ -31,6 +32,7 @@ pub mod identity;
 pub mod outbox;
 pub mod payloads;
 pub mod raw;
+pub mod readers;
 pub mod reg;
 pub mod regsrc;
 pub mod source_handles;

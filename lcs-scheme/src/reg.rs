@@ -6,6 +6,8 @@ use lcs_abi::call::{
     DeleteValue, Derive, EnumSubkeys, GetSecurity, LayerOnly, MIN_PAYLOAD, Op, QueryValue,
     QueryValues, SetSecurity, SetTombstone, SetValue, Unhide,
 };
+use lcs_abi::explain::Explain;
+use lcs_abi::watch::Notify;
 use lcs_abi::{ABI_VERSION, Malformed};
 use lcs_core::registry::{Error, HandleId, Setting};
 use lcs_core::security::Sid;
@@ -13,7 +15,7 @@ use redox_scheme::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use syscall::error::{EBADF, ECANCELED, EINVAL, ENOSPC, EOPNOTSUPP};
-use syscall::flag::{EventFlags, F_GETFL, F_SETFL};
+use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_NONBLOCK};
 use syscall::schemev2::Opcode;
 
 use crate::call::{Call, Reply};
@@ -51,7 +53,8 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
         (Some(Opcode::OpenAt), base) => return open_at(shared, outbox, incoming, base),
         (Some(Opcode::Dup), base) => return derive(shared, outbox, incoming, base),
         (Some(Opcode::Call), Some(handle)) => return call(shared, outbox, incoming, handle),
-        (Some(Opcode::Fevent), Some(handle)) => match shared.registry.has_ended(handle) {
+        (Some(Opcode::Read), Some(handle)) => return read(shared, outbox, incoming, handle),
+        (Some(Opcode::Fevent), Some(handle)) => match shared.registry.is_readable(handle) {
             Ok(true) => Ok(EventFlags::EVENT_READ.bits()),
             Ok(false) => Ok(0),
             Err(error) => Err(errno::of(&error)),
@@ -67,12 +70,20 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
     Call::new(incoming, outbox, &shared.clock).answer(Reply::Status(result));
 }
 
-/// Ends the transactions whose time is over, and wakes those who wait for the end of one.
-pub fn tell_ended(shared: &Shared, outbox: &Outbox) {
+/// Ends the transactions whose time is over, and wakes those who wait for the end of one, or for events.
+pub fn tell_readable(shared: &Shared, outbox: &Outbox) {
     shared.clock.wake_at(shared.registry.expire_transactions().map(Moment::at));
-    for ended in shared.registry.take_ended() {
-        let flags = EventFlags::EVENT_READ.bits();
-        outbox.push(Response::post_fevent(number(ended), flags));
+    for readable in shared.registry.take_readable() {
+        shared.readers.serve(&shared.registry, readable);
+        tell_left(shared, outbox, readable);
+    }
+}
+
+/// Tells pollers of a handle that there is something to read, if there is. One that sees only edges is so told
+/// again of what a read left.
+fn tell_left(shared: &Shared, outbox: &Outbox, handle: HandleId) {
+    if shared.registry.is_readable(handle) == Ok(true) {
+        outbox.push(Response::post_fevent(number(handle), EventFlags::EVENT_READ.bits()));
     }
 }
 
@@ -84,23 +95,26 @@ pub fn closed(shared: &Rc<Shared>, number: usize) {
 }
 
 fn close(shared: &Rc<Shared>, handle: HandleId) {
+    shared.readers.close(handle);
     let own = Rc::clone(shared);
     shared.start_own(async move { own.registry.close(handle).await });
 }
 
-/// Opening the scheme itself gives a root handle of one's own.
+/// Opening the scheme itself, or a root handle, gives a root handle of one's own with the same view.
 fn open_at(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: Option<HandleId>) {
     let context = incoming.caller();
-    let is_root = base.is_none() && incoming.buffer_len() == 0;
+    let names_something = incoming.buffer_len() != 0;
     let call = Call::new(incoming, outbox, &shared.clock);
-    if !is_root {
+    if names_something {
         call.answer(Reply::Opened(Err(EOPNOTSUPP)));
         return;
     }
     let (own, answered) = (Rc::clone(shared), Rc::clone(&call));
     shared.start(call, async move {
         let opened = match own.identity.caller(&context).await {
-            Ok(caller) => own.registry.open_root(caller.token).map_err(|error| errno::of(&error)),
+            Ok(caller) => {
+                own.registry.open_root(base, caller.token).map_err(|error| errno::of(&error))
+            }
             Err(errno) => Err(errno),
         };
         give(&own, &answered, opened);
@@ -148,6 +162,14 @@ fn give(shared: &Rc<Shared>, call: &Call, made: Result<HandleId, i32>) {
             }
         }
     }
+}
+
+/// Reading a key's handle gives the events of its watch.
+fn read(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: HandleId) {
+    let nonblock = incoming.arg(4) as usize & O_NONBLOCK != 0;
+    let call = Call::new(incoming, outbox, &shared.clock);
+    shared.readers.read(&shared.registry, handle, call, nonblock);
+    tell_left(shared, outbox, handle);
 }
 
 fn call(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: HandleId) {
@@ -260,8 +282,15 @@ async fn operate(
         }
         Op::Commit => reply(registry.commit(handle).await, length),
         Op::TransactionStatus => reply(registry.transaction_status(handle).await, length),
-        // Watches, explanations and restores are not served yet.
-        Op::Notify | Op::Explain | Op::StoreCopy | Op::Finish => Reply::Status(Err(EOPNOTSUPP)),
+        Op::Notify => {
+            let armed = answer!(Notify, |request| registry.notify(handle, request).await);
+            // Whoever waits on a handle that is no longer armed waits for nothing.
+            shared.readers.serve(registry, handle);
+            armed
+        }
+        Op::Explain => answer!(Explain, |request| registry.explain(handle, request).await),
+        // Copies and restores are not served yet.
+        Op::StoreCopy | Op::Finish => Reply::Status(Err(EOPNOTSUPP)),
     }
 }
 
