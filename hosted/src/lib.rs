@@ -19,6 +19,10 @@
 //!
 //! On Redox this crate is empty.
 //!
+//! A program finds other schemes than the root directory's under names that [`NAMES`] in its environment
+//! binds to handles that it inherited. That confines nobody who does not wish to be: where that is wanted, a
+//! mount namespace hides the root directory.
+//!
 //! # Rules for users
 //!
 //! Descriptors that `libredox` gave are closed through `libredox`. They may be inherited, passed
@@ -42,5 +46,6 @@ mod server;
 mod sys;
 mod wire;
 
+pub use namespace::NAMES;
 pub use raw::{raw_request, raw_request_in_memory, unlink};
 pub use root::root;

@@ -23,7 +23,11 @@ pub fn unlink(path: &str, flags: i32) -> io::Result<()> {
 
 fn unlink_path(path: &str, flags: i32) -> Result<()> {
     match Target::of(path) {
-        Target::Scheme { name, rest: "" } => root::unlink_scheme(name),
+        Target::Scheme { name, rest: "" } => match namespace::reach(name)? {
+            Reach::Root => root::unlink_scheme(name),
+            // The root directory's name is not this one.
+            Reach::Handle(_) => Err(Errno(libc::EPERM)),
+        },
         Target::Scheme { name, rest } => {
             let unlink = |fd| {
                 let handle = Handle::of(fd)?;

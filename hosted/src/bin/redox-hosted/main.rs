@@ -167,6 +167,8 @@ fn run_command(
     let path = service::search_path(launcher.executables, &path);
     let mut process = Command::new(command);
     process.args(arguments).env("PATH", path).env("REDOX_HOSTED", launcher.root.path());
+    // They led into the system that this program was started in.
+    process.env_remove(hosted::NAMES);
     service::die_with_this_process(&mut process, Signal::TERM);
     let mut child = match process.spawn() {
         Ok(child) => child,
