@@ -1,6 +1,9 @@
 //! Daemons in the hands of a session's body.
 
 use std::env;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::FromRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -47,6 +50,29 @@ pub fn loregd(arguments: &[&str]) -> Process {
     let mut command = Command::new(binary("loregd"));
     command.args(arguments).arg("--data").arg(data_directory());
     Process::spawn_ready(&mut command)
+}
+
+/// Starts a source of private hives, `NAME=SCOPE` each, that live in its memory, and waits until they are in
+/// service.
+///
+/// # Panics
+///
+/// If it dies before.
+pub fn private_hive(hives: &[&str]) -> Process {
+    Process::spawn_ready(Command::new(binary("private-hive")).args(hives))
+}
+
+/// Tells whoever started this process, if he asked on `INIT_NOTIFY`, that it serves.
+///
+/// # Panics
+///
+/// If he does not listen.
+pub fn ready() {
+    if let Some(fd) = env::var("INIT_NOTIFY").ok().and_then(|fd| fd.parse().ok()) {
+        // SAFETY: whoever sets INIT_NOTIFY gives this process the descriptor.
+        let mut listener = unsafe { File::from_raw_fd(fd) };
+        listener.write_all(&[0]).expect("a listener");
+    }
 }
 
 /// Checks the hives that a loregd left behind.

@@ -42,7 +42,7 @@ pub type Accepted = std::result::Result<(), Refusal>;
 /// A source.
 pub struct Puppet {
     connection: Fd,
-    names: Vec<String>,
+    claims: Vec<ClaimedHive>,
     hives: Vec<Hive>,
     unread: VecDeque<Received>,
 }
@@ -62,9 +62,24 @@ impl Puppet {
     /// # Panics
     /// If LCS cannot be reached.
     pub fn connect_with(names: &[&str], hives: Vec<Hive>) -> Puppet {
+        let global = |name: &&str| ClaimedHive { name: (*name).to_owned(), scope: None };
+        Puppet::new(names.iter().map(global).collect(), hives)
+    }
+
+    /// Connects to LCS, with fresh hives to be claimed so.
+    ///
+    /// # Panics
+    /// If LCS cannot be reached.
+    pub fn claiming(claims: Vec<ClaimedHive>) -> Puppet {
+        let hives =
+            claims.iter().map(|hive| Hive::in_memory(&hive.name).expect("a hive in memory"));
+        let hives = hives.collect();
+        Puppet::new(claims, hives)
+    }
+
+    fn new(claims: Vec<ClaimedHive>, hives: Vec<Hive>) -> Puppet {
         let connection = Puppet::open().expect("a connection to regsrc");
-        let names = names.iter().map(|name| (*name).to_owned()).collect();
-        Puppet { connection, names, hives, unread: VecDeque::new() }
+        Puppet { connection, claims, hives, unread: VecDeque::new() }
     }
 
     /// Opens a connection, and says nothing on it.
@@ -85,8 +100,7 @@ impl Puppet {
     /// # Panics
     /// If LCS says something else than yes or no.
     pub fn claim(&mut self) -> Accepted {
-        let hives =
-            self.names.iter().map(|name| ClaimedHive { name: name.clone(), scope: None }).collect();
+        let hives = self.claims.clone();
         let (version, fold_version) = (RSI_VERSION, FOLD_VERSION);
         self.say(&FromSource::Claim { version, fold_version, hives }).expect("writing a claim");
         match self.receive().expect("an answer to a claim") {

@@ -3,20 +3,20 @@
 
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::{self, ScopedJoinHandle};
+use std::thread;
 
 use hosted as _;
 use lcs_abi::call::{Derive, Op, TransactionState, TransactionStatusAnswer};
 use lcs_abi::rsi::Request;
 use libredox::Fd;
 use libredox::errno::EINTR;
-use libredox::flag::{O_CLOEXEC, O_RDONLY};
 use libreg::{Access, SetValue, ValueType};
 use registry_tests::eventually::eventually;
+use registry_tests::handles::root;
 use registry_tests::harness::{Process, Root, session_in};
+use registry_tests::interruptible::Interruptible;
 use registry_tests::puppet::{Decision, Puppet};
 use registry_tests::registry::{call, create, derive, registry};
-use rustix::thread::gettid;
 
 fn lcs(root: &Root) -> Process {
     root.daemon("lcs-scheme", &[])
@@ -63,63 +63,6 @@ impl Slow {
     }
 }
 
-extern "C" fn ignore(_signal: libc::c_int) {}
-
-/// Work in a thread that can be interrupted.
-struct Interruptible<'scope, T> {
-    thread: i32,
-    work: ScopedJoinHandle<'scope, T>,
-}
-
-impl<'scope, T: Send + 'scope> Interruptible<'scope, T> {
-    fn start(
-        scope: &'scope thread::Scope<'scope, '_>,
-        work: impl FnOnce() -> T + Send + 'scope,
-    ) -> Self {
-        // SAFETY: the handler does nothing, and sigaction is plain data.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = ignore as *const () as usize;
-            assert_eq!(libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()), 0);
-        }
-        let (sender, receiver) = mpsc::channel();
-        let work = scope.spawn(move || {
-            sender.send(gettid().as_raw_nonzero().get()).expect("a test");
-            work()
-        });
-        Interruptible { thread: receiver.recv().expect("a thread"), work }
-    }
-
-    fn interrupt(&self) {
-        // SAFETY: takes no pointers. A thread that has ended is no error of ours.
-        unsafe {
-            libc::syscall(libc::SYS_tgkill, std::process::id(), self.thread, libc::SIGUSR1);
-        }
-    }
-
-    /// Interrupts it until it ends.
-    fn ends(self) -> T {
-        eventually("an end", || {
-            self.interrupt();
-            self.work.is_finished().then_some(())
-        });
-        self.work.join().expect("the work")
-    }
-
-    /// Interrupts it again and again, while LCS answers others; it goes on.
-    fn goes_on(&self) {
-        for _ in 0..50 {
-            self.interrupt();
-            registry().status().expect("a status");
-            assert!(!self.work.is_finished(), "it was given up");
-        }
-    }
-}
-
-fn root() -> Fd {
-    Fd::open("/scheme/reg", O_RDONLY | O_CLOEXEC, 0).expect("the registry")
-}
-
 fn is_step(request: &Request) -> bool {
     matches!(request, Request::Apply { .. })
 }
@@ -137,7 +80,7 @@ fn an_interrupted_write_that_its_source_has_gets_the_true_answer() {
             slow.wait();
             write.goes_on();
             slow.release();
-            assert!(write.work.join().expect("the write").is_ok());
+            assert!(write.join().is_ok());
         });
         assert_eq!(key.value("v").expect("the value").data, [1]);
     });
@@ -159,7 +102,7 @@ fn a_handle_for_an_open_that_was_interrupted_is_closed() {
             slow.wait();
             open.goes_on();
             slow.release();
-            let opened = open.work.join().expect("the open");
+            let opened = open.join();
             assert_eq!(opened.err().map(|error| error.errno()), Some(EINTR));
         });
         eventually("no handle of it", || (handles() == before).then_some(()));

@@ -2,8 +2,6 @@
 //! loop and says on `INIT_NOTIFY` when they are there. What it does is in `registry_tests::echo`.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::Write;
-use std::os::fd::FromRawFd;
 use std::process::ExitCode;
 
 use event::{EventFlags as QueueFlags, EventQueue};
@@ -14,6 +12,7 @@ use redox_scheme::{
     CallerCtx, Id, OpenResult, Request, RequestKind, Response, SendFdRequest, SignalBehavior,
     Socket,
 };
+use registry_tests::daemons;
 use registry_tests::echo::{self, Verb};
 use syscall::dirent::{DirEntry, DirentBuf, DirentKind};
 use syscall::error::{
@@ -388,10 +387,7 @@ fn run() -> anyhow::Result<()> {
             responses: VecDeque::new(),
         });
     }
-    if let Some(fd) = std::env::var("INIT_NOTIFY").ok().and_then(|fd| fd.parse().ok()) {
-        // SAFETY: whoever sets INIT_NOTIFY gives this process the descriptor.
-        unsafe { std::fs::File::from_raw_fd(fd) }.write_all(&[0])?;
-    }
+    daemons::ready();
     let mut requests = Vec::with_capacity(64);
     loop {
         let event = queue.next_event()?;
