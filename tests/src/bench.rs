@@ -1,6 +1,6 @@
 //! What the benchmarks share: cores and medians.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -52,4 +52,20 @@ pub fn medians<E, const N: usize>(
         rounds.sort_unstable();
         rounds[ROUNDS / 2]
     }))
+}
+
+/// How long it takes.
+///
+/// # Errors
+///
+/// Its own.
+pub fn timed<E>(work: impl FnOnce() -> Result<(), E>) -> Result<Duration, E> {
+    let start = Instant::now();
+    work().map(|()| start.elapsed())
+}
+
+/// The median.
+pub fn middle(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use hosted as _;
 use libreg::{Access, CreateKey, Key, Registry, SetValue, Transaction, ValueType};
+use registry_tests::bench::{middle, timed};
 use registry_tests::harness::{Process, Root, binary};
 
 /// In the client: the process of LCS.
@@ -26,17 +27,6 @@ fn write(key: &Key) -> Result<(), libreg::Error> {
 
 fn key(registry: &Registry, path: &str) -> Result<Key, libreg::Error> {
     registry.create_key(path, Access::KEY_ALL_ACCESS, &CreateKey::default())
-}
-
-fn timed<E>(work: impl FnOnce() -> Result<(), E>) -> Result<Duration, E> {
-    let start = Instant::now();
-    work().map(|()| start.elapsed())
-}
-
-/// The median.
-fn middle(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 /// A transaction that wrote to the key.
