@@ -1,7 +1,7 @@
 //! Daemons in the hands of a session's body.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::FromRawFd;
 use std::os::unix::process::CommandExt;
@@ -25,6 +25,17 @@ pub fn root_directory() -> PathBuf {
 /// Where loregd keeps its hives.
 pub fn data_directory() -> PathBuf {
     root_directory().join("var/lib/loregd")
+}
+
+/// The lines of the audit log that are about this event.
+///
+/// # Panics
+///
+/// If there is no log, or what is in it is no JSON.
+pub fn audited(event: &str) -> Vec<serde_json::Value> {
+    let log = fs::read_to_string(root_directory().join("var/log/audit.log")).expect("a log");
+    let lines = log.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line"));
+    lines.filter(|line: &serde_json::Value| line["event"] == event).collect()
 }
 
 /// Starts LCS, in the place of one that was killed, and waits until it serves. It ends with the thread that

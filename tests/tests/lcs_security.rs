@@ -20,6 +20,7 @@ use libredox::errno::{EACCES, EIO, EPERM};
 use libredox::flag::O_CLOEXEC;
 use libredox::{Fd, error::Result};
 use libreg::{Access, CreateKey, Key, Registry, ValueType};
+use registry_tests::daemons::audited;
 use registry_tests::eventually::eventually;
 use registry_tests::harness::{Process, Root, binary, session_in};
 use registry_tests::puppet::{Decision, Puppet};
@@ -360,14 +361,6 @@ fn regsrc_refuses_whoever_lacks_setcb() {
     });
 }
 
-/// The lines of the audit log that are about opened keys.
-fn audited_opens() -> Vec<serde_json::Value> {
-    let root = std::env::var_os("REDOX_HOSTED").expect("a root");
-    let log = fs::read_to_string(PathBuf::from(root).join("var/log/audit.log")).expect("a log");
-    let lines = log.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line"));
-    lines.filter(|line: &serde_json::Value| line["event"] == "key-open").collect()
-}
-
 #[test]
 fn an_audited_open_is_in_the_log_before_it_is_answered() {
     if !can_become_others() {
@@ -377,12 +370,12 @@ fn an_audited_open_is_in_the_log_before_it_is_answered() {
         serve();
         create(r"Machine\Watched");
         set_sd(r"Machine\Watched", "D:P(A;;KA;;;SY)(A;;KR;;;WD)S:(AU;SAFA;KA;;;WD)");
-        let before = audited_opens().len();
+        let before = audited("key-open").len();
         let ask = |access| as_user(ALICE, BOB, || open(r"machine\watched", access).err());
         assert_eq!(ask(Access::QUERY_VALUE), None);
-        assert_eq!(audited_opens().len(), before + 1);
+        assert_eq!(audited("key-open").len(), before + 1);
         assert_eq!(ask(Access::SET_VALUE), Some(Some(EACCES)));
-        let lines = audited_opens();
+        let lines = audited("key-open");
         let [granted, denied] = &lines[before..] else { panic!("{lines:?}") };
         assert_eq!(granted["user"], format!("S-1-22-1-{ALICE}"));
         assert_eq!(granted["uid"], ALICE);
