@@ -132,7 +132,12 @@ fn message(shared: &Rc<Shared>, id: ConnectionId, message: FromSource) -> bool {
             sources.answered(id, request, result)
         }
         (Some(Phase::Registered), FromSource::Invalidate { hive, keys: _ }) => {
-            shared.registry.invalidated(id, hive)
+            let has_hive = shared.registry.has_hive(id, hive);
+            if has_hive {
+                let own = Rc::clone(shared);
+                shared.start_own(async move { own.registry.invalidated(id, hive).await });
+            }
+            has_hive
         }
         (Some(Phase::Claimed | Phase::Registered), FromSource::Unregister) => {
             shared.registry.unregister(id);
@@ -171,7 +176,10 @@ fn register(
     let own = Rc::clone(shared);
     shared.start_own(async move {
         match own.registry.register(id, &hives, assigns_sequences).await {
-            Ok(()) => own.sources.tell(id, frame(&ToSource::Registered)),
+            Ok(()) => {
+                own.sources.tell(id, frame(&ToSource::Registered));
+                own.registry.finish_deletions().await;
+            }
             Err(refusal) => refuse(&own, id, refusal),
         }
     });

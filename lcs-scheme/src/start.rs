@@ -73,7 +73,7 @@ pub fn start(admin_group: &str) -> Result<Daemon, Error> {
         Accounts::new(admin_group.to_owned(), wakeups.waker()).map_err(Error::Accounts)?;
     let identity = Identity::of_this_process(accounts).map_err(Error::Identity)?;
     let world = World::new(Rc::clone(&sources), wakeups.waker());
-    let registry = Registry::new(world, []).ok_or(Error::Registry)?;
+    let registry = Registry::new(world).ok_or(Error::Registry)?;
 
     let reg = Scheme::new(serve_name("reg", reg::SHARED_ROOT)?, reg_answers);
     let regsrc = Scheme::new(serve_name("regsrc", source_handles::SHARED_ROOT)?, regsrc_answers);

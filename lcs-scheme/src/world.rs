@@ -99,8 +99,8 @@ enum Event<'a> {
     SourceDown { hive: &'a str },
     SourceDataRejected { hive: &'a str, reason: &'a str },
     SettingRejected { name: &'a str, reason: &'a str },
-    LayerCreated { layer: &'a str, user: Option<String> },
-    LayerDeleted { layer: &'a str, user: Option<String> },
+    LayerCreated { layer: &'a str, user: String },
+    LayerDeleted { layer: &'a str, user: String },
     KeyOpen(Access<'a>),
 }
 
@@ -142,10 +142,10 @@ impl<'a> From<&'a AuditEvent> for Event<'a> {
             }
             AuditEvent::SettingRejected { name, reason } => Event::SettingRejected { name, reason },
             AuditEvent::LayerCreated { layer, user } => {
-                Event::LayerCreated { layer, user: user.as_ref().map(ToString::to_string) }
+                Event::LayerCreated { layer, user: user.to_string() }
             }
             AuditEvent::LayerDeleted { layer, user } => {
-                Event::LayerDeleted { layer, user: user.as_ref().map(ToString::to_string) }
+                Event::LayerDeleted { layer, user: user.to_string() }
             }
             AuditEvent::KeyOpen(open) => Event::KeyOpen(open.into()),
         }

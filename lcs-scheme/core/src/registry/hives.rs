@@ -348,6 +348,11 @@ impl Hives {
             .unwrap_or_default()
     }
 
+    /// The hive that a connection claimed at this place.
+    pub(super) fn slot_of(&self, connection: ConnectionId, hive: u32) -> Option<SlotId> {
+        self.slots_of(connection).get(usize::try_from(hive).ok()?).copied()
+    }
+
     fn connected(&self) -> impl Iterator<Item = (u64, ConnectionId)> {
         self.sources.iter().filter_map(|(id, source)| Some((*id, source.connection?)))
     }

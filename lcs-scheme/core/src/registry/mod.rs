@@ -251,19 +251,22 @@ impl<B: Backend> Registry<B> {
         }
     }
 
-    /// A source says that a hive changed without LCS. False: it has no such hive.
-    pub fn invalidated(&self, connection: ConnectionId, hive: u32) -> bool {
-        self.with(|state| {
-            let slot = usize::try_from(hive)
-                .ok()
-                .and_then(|hive| state.hives.slots_of(connection).get(hive).copied());
-            let Some(id) = slot else { return false };
-            if let Some(slot) = state.hives.get_mut(id) {
-                slot.generation += 1;
-            }
+    /// Whether a connected source brought this hive.
+    pub fn has_hive(&self, connection: ConnectionId, hive: u32) -> bool {
+        self.with(|state| state.hives.slot_of(connection, hive)).is_some()
+    }
+
+    /// A source says that a hive changed without LCS.
+    pub async fn invalidated(&self, connection: ConnectionId, hive: u32) {
+        let invalidated = self.with(|state| {
+            let id = state.hives.slot_of(connection, hive)?;
+            state.hives.get_mut(id)?.generation += 1;
             state.watches.overflow(id, &state.settings);
-            true
-        })
+            Some(id)
+        });
+        if invalidated.is_some() && invalidated == self.machine() {
+            self.machine_arrived().await;
+        }
     }
 
     fn hive_name(&self, slot: SlotId) -> String {
