@@ -17,7 +17,7 @@ pub fn create(session: &mut Session, options: &Create) -> Result<(), Failure> {
     let path = session.path(&options.path)?;
     let key = path.key()?;
     let layer = options.layer.layer.as_deref();
-    let how = CreateKey { layer, volatile: options.volatile };
+    let how = CreateKey { layer, volatile: options.volatile, ..CreateKey::default() };
     match session.registry()?.create_key(&key, Access::MAXIMUM_ALLOWED, &how) {
         Err(error) if options.parents && error.is_not_found() => {
             let changes = Changes::begin(session, [key.as_str()])?;
@@ -36,7 +36,7 @@ pub(super) fn create_parents(
     path: &Path,
     layer: Option<&str>,
 ) -> Result<(), Failure> {
-    let how = CreateKey { layer, volatile: false };
+    let how = CreateKey { layer, ..CreateKey::default() };
     // The first is the hive, which only its source makes.
     for ancestor in path.ancestors().skip(1) {
         registry.create_key(&ancestor.key()?, Access::MAXIMUM_ALLOWED, &how)?;
