@@ -15,6 +15,7 @@ pub mod cli;
 mod commands;
 pub mod exit;
 pub mod formats;
+mod interrupt;
 mod output;
 mod parallel;
 pub mod path;

@@ -189,6 +189,12 @@ impl Error {
         self.errno() == Some(ENOSPC)
     }
 
+    /// Whether a commit failed because somebody else changed what it relied on, or a condition did not hold: a
+    /// new transaction can look again.
+    pub fn is_conflict(&self) -> bool {
+        self.attempt == Attempt::Commit && self.errno() == Some(EAGAIN)
+    }
+
     /// The privilege that was missing, where it is one (EPERM) and it is known which.
     pub fn missing_privilege(&self) -> Option<&'static str> {
         match &self.attempt {

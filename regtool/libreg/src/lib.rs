@@ -42,7 +42,7 @@ pub use lcs_abi::call::{
     StatusDetails, Subkey, TransactionState, TransactionStatusAnswer as TransactionStatus,
 };
 pub use lcs_abi::security::Access;
-pub use lcs_abi::value::ValueType;
+pub use lcs_abi::value::{TOMBSTONE, ValueType};
 pub use lcs_abi::{ABI_VERSION, BASE_LAYER};
 /// Folds a name as the registry does: two names are the same if they fold to the same.
 pub use lcs_core::model::fold;

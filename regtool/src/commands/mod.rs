@@ -3,15 +3,23 @@
 mod acl;
 mod changes;
 mod delete;
+mod explain;
 mod export;
 mod find;
+mod hide;
 mod import;
 mod key;
+mod layer;
+mod link;
 mod list;
+mod mask;
+mod scope;
 mod status;
 mod tree;
 mod value;
+mod view;
 mod walk;
+mod watch;
 
 use libreg::{HiveState, Registry, Transaction, TransactionState};
 
@@ -156,16 +164,25 @@ pub fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
         Command::Get(options) => value::get(session, options),
         Command::Set(options) => value::set(session, options),
         Command::Unset(options) => value::unset(session, options),
+        Command::Mask(options) => mask::mask(session, options),
+        Command::Unmask(options) => mask::unmask(session, options),
         Command::Create(options) => key::create(session, options),
         Command::Delete(options) => delete::delete(session, options),
+        Command::Hide(options) => hide::hide(session, options),
+        Command::Unhide(options) => hide::unhide(session, options),
         Command::List(options) => list::list(session, options),
         Command::Tree(options) => tree::tree(session, options),
         Command::Find(options) => find::find(session, options),
         Command::Info(options) => key::info(session, options),
+        Command::Explain(options) => explain::explain(session, options),
         Command::Check(options) => key::check(session, options),
+        Command::Watch(options) => watch::watch(session, options),
         Command::Acl(options) => acl::acl(session, options),
         Command::Import(options) => import::import(session, options),
         Command::Export(options) => export::export(session, options),
+        Command::Layer(options) => layer::layer(session, options),
+        Command::Scope(options) => scope::scope(session, options),
+        Command::View(options) => view::view(session, options),
         Command::Status(options) => status::status(session, options),
         Command::Shell => shell::shell(),
     }
