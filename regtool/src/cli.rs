@@ -1,10 +1,12 @@
 //! The commands and their options. Help, version and parsing come from these definitions alone.
 
 mod layers;
+mod roles;
 
 use std::path::PathBuf;
 
 pub use layers::*;
+pub use roles::*;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use libreg::{Access, ValueType};
@@ -189,6 +191,21 @@ pub enum Command {
     /// CREATE_SUB_KEY on its key.
     #[command(after_long_help = layers::VIEW_EXAMPLES)]
     View(View),
+    /// Tell what differs between two keys, with all below them
+    ///
+    /// One line for each key and value: - is in A alone, + in B alone, ~ is a value that is another one. What is
+    /// compared is what is effective. The exit code is 0 if nothing differs, and 1 if something does.
+    ///
+    /// In the place of a key there may be a file whose name ends in .reg. If all its keys lie in the other key they are
+    /// compared with those of the same path, else what is below the one key that leads to all of them.
+    #[command(after_long_help = roles::DIFF_EXAMPLES)]
+    Diff(Diff),
+    /// Put roles on and take them off
+    ///
+    /// A role is a layer with what a file writes into it: keys, values, links. Where it says nothing nothing changes,
+    /// and when it is removed nothing of it is left.
+    #[command(subcommand, arg_required_else_help = false, after_long_help = roles::ROLE_EXAMPLES)]
+    Role(Role),
     /// Show how the registry is
     ///
     /// That is hives, sources, layers and queues. Exit code 4 until the hive Machine is up.

@@ -34,3 +34,11 @@ pub fn run() -> ExitCode {
     let outcome = commands::run(&mut session, &cli.command);
     exit::report(outcome.map_err(|failure| session.explained(failure)))
 }
+
+/// Carries out one command, as [`run`] does.
+///
+/// # Errors
+/// What was not done; it has not been told yet, except for what takes more than one line.
+pub fn carry_out(command: &cli::Command) -> Result<(), exit::Failure> {
+    commands::run(&mut commands::Session::new(), command)
+}

@@ -3,6 +3,7 @@
 mod acl;
 mod changes;
 mod delete;
+mod diff;
 mod explain;
 mod export;
 mod find;
@@ -13,6 +14,7 @@ mod layer;
 mod link;
 mod list;
 mod mask;
+mod role;
 mod scope;
 mod status;
 mod tree;
@@ -20,6 +22,9 @@ mod value;
 mod view;
 mod walk;
 mod watch;
+
+use std::io::Read;
+use std::path::Path as FilePath;
 
 use libreg::{HiveState, Registry, Transaction, TransactionState};
 
@@ -183,9 +188,23 @@ pub fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
         Command::Layer(options) => layer::layer(session, options),
         Command::Scope(options) => scope::scope(session, options),
         Command::View(options) => view::view(session, options),
+        Command::Diff(options) => diff::diff(session, options),
+        Command::Role(options) => role::role(session, options),
         Command::Status(options) => status::status(session, options),
         Command::Shell => shell::shell(),
     }
+}
+
+/// Reads a file, or, if it is `-`, the standard input.
+fn read_file(file: &FilePath) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let outcome = if file.as_os_str() == "-" {
+        std::io::stdin().lock().read_to_end(&mut bytes).map(drop)
+    } else {
+        std::fs::read(file).map(|read| bytes = read)
+    };
+    outcome.map_err(|error| Failure::File { name: file.display().to_string(), error })?;
+    Ok(bytes)
 }
 
 /// The value name that a person meant: `@` is the default value, unless taken as it stands.

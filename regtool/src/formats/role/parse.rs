@@ -1,12 +1,13 @@
 //! From a file to a role.
 
-use libreg::security::{AclPart, SecurityDescriptor};
+use libreg::security::SecurityDescriptor;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::value::value_of;
 use super::{KeyContent, Located, Problem, Role, RoleKey, RoleValue, check};
 use crate::path::Path;
+use crate::rights;
 
 /// Reads a role file.
 ///
@@ -251,7 +252,7 @@ impl KeyFields {
 /// The fields of a table as they stand in the file.
 pub(super) fn in_order<'t, 'i>(
     table: &'t DeTable<'i>,
-) -> Vec<(&'t Spanned<std::borrow::Cow<'i, str>>, &'t Item<'i>)> {
+) -> Vec<(&'t Spanned<DeString<'i>>, &'t Item<'i>)> {
     let mut fields: Vec<_> = table.iter().collect();
     fields.sort_by_key(|(field, _)| field.span().start);
     fields
@@ -280,9 +281,8 @@ fn layer_name(text: &str) -> Result<String, String> {
 fn descriptor(text: &str) -> Result<SecurityDescriptor, String> {
     let sd: SecurityDescriptor =
         text.parse().map_err(|error| format!("is no security descriptor: {error}"))?;
-    let says_something = sd.owner.is_some()
-        || sd.group.is_some()
-        || *sd.dacl() != AclPart::Absent
-        || *sd.sacl() != AclPart::Absent;
-    if says_something { Ok(sd) } else { Err("names nothing to set (O:, G:, D: or S:)".to_owned()) }
+    if rights::parts_of(&sd).is_empty() {
+        return Err("names nothing to set (O:, G:, D: or S:)".to_owned());
+    }
+    Ok(sd)
 }
