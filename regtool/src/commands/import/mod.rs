@@ -1,7 +1,7 @@
 //! `import`.
 
 mod carry_out;
-mod plan;
+pub(super) mod plan;
 mod report;
 
 use std::time::{Duration, Instant};
