@@ -14,11 +14,14 @@ use crate::exit::{Code, Failure};
 use crate::output::{self, Out};
 use crate::path::is_separator;
 
-const LAYERS: &str = "Machine\\System\\Registry\\Layers";
+/// Where the layers are.
+pub(super) const LAYERS: &str = "Machine\\System\\Registry\\Layers";
 const PENDING_DELETION: &str = "Machine\\System\\Registry\\PendingDeletion";
 
-const PRECEDENCE: &str = "Precedence";
-const ENABLED: &str = "Enabled";
+/// A DWORD; 0 if it is not there.
+pub(super) const PRECEDENCE: &str = "Precedence";
+/// A DWORD, 0 or 1; 1 if it is not there.
+pub(super) const ENABLED: &str = "Enabled";
 const OWNER: &str = "Owner";
 
 pub fn layer(session: &mut Session, command: &Layers) -> Result<(), Failure> {
@@ -35,7 +38,7 @@ pub fn layer(session: &mut Session, command: &Layers) -> Result<(), Failure> {
 }
 
 /// The path of a layer's key.
-fn key_of(layer: &str) -> Result<String, Failure> {
+pub(super) fn key_of(layer: &str) -> Result<String, Failure> {
     if layer.is_empty() || layer.contains(is_separator) {
         let what = "a layer's name is not empty, and has no \\ or / in it".to_owned();
         return Err(Failure::Usage { subject: layer.to_owned(), what });

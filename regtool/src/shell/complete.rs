@@ -19,8 +19,9 @@ const MAX_SUGGESTIONS: usize = 1000;
 const WITH_VALUE_NAME: [&str; 7] = ["get", "set", "unset", "mask", "unmask", "explain", "check"];
 
 /// Commands whose subcommands take the name of a key that is in one place, and where that is.
-const WITH_KEYS_OF: [(&str, &str); 2] = [
+const WITH_KEYS_OF: [(&str, &str); 3] = [
     ("layer", "Machine\\System\\Registry\\Layers"),
+    ("role", "Machine\\System\\Registry\\Layers"),
     ("scope", "Machine\\System\\Registry\\Scopes"),
 ];
 
@@ -184,7 +185,7 @@ impl Place {
 /// Where the keys are whose names this subcommand takes.
 fn keys_place(command: &str, action: &str) -> Option<&'static str> {
     let place = WITH_KEYS_OF.iter().find(|(known, _)| *known == command).map(|(_, place)| *place);
-    place.filter(|_| !matches!(action, "list" | "create"))
+    place.filter(|_| !matches!(action, "list" | "create" | "install"))
 }
 
 /// Whether it is a command that takes another one, as `acl` does.

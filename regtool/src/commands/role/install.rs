@@ -3,9 +3,10 @@
 use libreg::{Access, CreateKey, Registry, SetValue, ValueType, fold};
 
 use super::fill::{Filling, Refused, SD_WOULD_STAY};
-use super::{DESCRIPTION, ENABLED, LAYERS, MARK, layer_path};
+use super::{DESCRIPTION, MARK};
 use crate::cli::RoleInstall;
 use crate::commands::changes::{self, Changes};
+use crate::commands::layer::{ENABLED, LAYERS};
 use crate::commands::{Session, read_file};
 use crate::exit::{Code, Failure, complain};
 use crate::formats::role::{Problem, Role, parse};
@@ -75,7 +76,7 @@ fn hives(role: &Role) -> Vec<String> {
 fn what_is_in_the_way(registry: &Registry, role: &Role) -> Result<Vec<Problem>, Failure> {
     let mut problems = Vec::new();
     let name = &role.name;
-    if is_there(registry, &layer_path(&name.item))? {
+    if is_there(registry, &layer_path(role))? {
         problems.push(Problem { line: name.line, what: taken(&name.item).to_string() });
     }
     for key in &role.keys {
@@ -98,6 +99,11 @@ fn is_there(registry: &Registry, path: &str) -> Result<bool, Failure> {
         Err(error) if error.is_not_found() => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The path of the key of a role's layer.
+fn layer_path(role: &Role) -> String {
+    format!("{LAYERS}\\{}", role.name.item)
 }
 
 fn taken(name: &str) -> Failure {
@@ -192,7 +198,7 @@ fn in_transaction(
 fn make_layer(registry: &Registry, role: &Role, enabled: bool) -> Result<(), Refused> {
     let refused = |failure| Refused { line: role.name.line, failure };
     let made = || -> Result<bool, libreg::Error> {
-        let path = layer_path(&role.name.item);
+        let path = layer_path(role);
         let key = registry.create_key(&path, Access::SET_VALUE, &CreateKey::default())?;
         if !key.info()?.created {
             return Ok(false);
@@ -218,7 +224,7 @@ fn make_layer(registry: &Registry, role: &Role, enabled: bool) -> Result<(), Ref
 
 fn enable(registry: &Registry, role: &Role) -> Result<(), Refused> {
     registry
-        .open_key(&layer_path(&role.name.item), Access::SET_VALUE)
+        .open_key(&layer_path(role), Access::SET_VALUE)
         .and_then(|key| key.delete_value(ENABLED, None))
         .map_err(|error| {
             let failure = Failure::explained(registry, error);
@@ -227,6 +233,6 @@ fn enable(registry: &Registry, role: &Role) -> Result<(), Refused> {
 }
 
 fn remove(registry: &Registry, role: &Role) -> Result<(), Failure> {
-    let key = registry.open_key(&layer_path(&role.name.item), Access::DELETE)?;
+    let key = registry.open_key(&layer_path(role), Access::DELETE)?;
     Ok(key.delete(None)?)
 }

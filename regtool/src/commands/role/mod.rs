@@ -12,21 +12,15 @@ use libreg::{Access, Error, Key, Registry};
 use serde_json::{Value as Json, json};
 
 use super::Session;
+use super::layer::{ENABLED, LAYERS, PRECEDENCE, key_of};
 use crate::cli::{Role, RoleList, RoleRemove};
 use crate::exit::{Code, Failure};
 use crate::output::{self, Out};
-
-/// Where the layers are.
-const LAYERS: &str = r"Machine\System\Registry\Layers";
 
 /// The mark of a role, a DWORD that is 1.
 const MARK: &str = "Role";
 /// What a role is for, text.
 const DESCRIPTION: &str = "Description";
-/// The precedence of a layer, a DWORD; 0 if it is not there.
-const PRECEDENCE: &str = "Precedence";
-/// Whether a layer counts, a DWORD; 1 if it is not there.
-const ENABLED: &str = "Enabled";
 
 pub fn role(session: &mut Session, options: &Role) -> Result<(), Failure> {
     match options {
@@ -36,21 +30,14 @@ pub fn role(session: &mut Session, options: &Role) -> Result<(), Failure> {
     }
 }
 
-/// The path of a layer's key.
-fn layer_path(name: &str) -> String {
-    format!("{LAYERS}\\{name}")
-}
-
 fn remove(session: &mut Session, options: &RoleRemove) -> Result<(), Failure> {
     let name = &options.name;
     let failed = |what: &str, code| {
         Err(Failure::Partial { subject: name.clone(), what: what.to_owned(), code })
     };
-    if name.is_empty() || name.contains(['\\', '/']) {
-        return failed("not a role's name", Code::Usage);
-    }
+    let path = key_of(name)?;
     let registry = session.registry()?;
-    let key = match registry.open_key(&layer_path(name), Access::QUERY_VALUE | Access::DELETE) {
+    let key = match registry.open_key(&path, Access::QUERY_VALUE | Access::DELETE) {
         Err(error) if error.is_not_found() => return failed("no such role", Code::NotFound),
         key => key?,
     };
@@ -99,7 +86,7 @@ fn installed_roles(registry: &Registry) -> Result<Vec<Installed>, Failure> {
     let mut roles = Vec::new();
     for subkey in layers.subkeys(false) {
         let name = subkey?.name;
-        match registry.open_key(&layer_path(&name), Access::QUERY_VALUE) {
+        match layers.open_key(&name, Access::QUERY_VALUE) {
             Ok(key) => roles.extend(installed(&name, &key)?),
             // It is being removed, or not for the caller to see.
             Err(error) if error.is_not_found() || error.is_access_denied() => {}
