@@ -13,11 +13,24 @@ pub struct Refused {
     /// The line, counted from 1.
     pub line: usize,
     /// Why not.
-    pub failure: Failure,
+    pub failure: Box<Failure>,
+}
+
+impl Refused {
+    /// With the line.
+    pub fn new(line: usize, failure: Failure) -> Refused {
+        Refused { line, failure: Box::new(failure) }
+    }
+
+    /// By the registry.
+    pub fn by(registry: &Registry, line: usize, error: libreg::Error) -> Refused {
+        Refused::new(line, Failure::explained(registry, error))
+    }
 }
 
 /// Why a role cannot set the security descriptor of a key that is there.
-pub const SD_WOULD_STAY: &str = "is there, and an SD is only for keys that the role makes: it would stay when the role is removed";
+pub const SD_WOULD_STAY: &str = "is there, and an SD is only for keys that the role makes: it would stay \
+                                 when the role is removed";
 
 /// Writes into a layer.
 pub struct Filling<'a> {
@@ -84,7 +97,7 @@ impl Filling<'_> {
             return Ok(());
         }
         if !info.details.is_some_and(|details| details.link) {
-            return Err(Refused { line, failure: cannot(path, "is there, and is no link") });
+            return Err(Refused::new(line, cannot(&path.to_string(), "is there, and is no link")));
         }
         let how = SetValue { layer: Some(self.layer), expected_sequence: None };
         let set = handle.set_value("", ValueType::Link.code(), leads_to.as_bytes(), &how);
@@ -128,16 +141,13 @@ impl Filling<'_> {
         };
         let refused = |error| self.refused(*line, error);
         if !key.info().map_err(refused)?.created {
-            let subject = key.path().to_owned();
-            let failure =
-                Failure::Partial { subject, what: SD_WOULD_STAY.to_owned(), code: Code::Other };
-            return Err(Refused { line: *line, failure });
+            return Err(Refused::new(*line, cannot(key.path(), SD_WOULD_STAY)));
         }
         key.set_security(rights::parts_of(sd), sd).map_err(refused)
     }
 
     fn refused(&self, line: usize, error: libreg::Error) -> Refused {
-        Refused { line, failure: Failure::explained(self.registry, error) }
+        Refused::by(self.registry, line, error)
     }
 }
 
@@ -146,6 +156,6 @@ fn rights_for(sd: Option<&Located<SecurityDescriptor>>) -> Access {
     sd.map_or(Parts::empty(), |sd| rights::parts_of(&sd.item)).rights_to_write()
 }
 
-fn cannot(path: &Path, what: &str) -> Failure {
-    Failure::Partial { subject: path.to_string(), what: what.to_owned(), code: Code::Other }
+fn cannot(path: &str, what: &str) -> Failure {
+    Failure::Partial { subject: path.to_owned(), what: what.to_owned(), code: Code::Other }
 }

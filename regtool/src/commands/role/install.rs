@@ -22,14 +22,14 @@ pub fn install(session: &mut Session, options: &RoleInstall) -> Result<(), Failu
     };
     let role = parse(&read_file(&options.file)?).map_err(told)?;
     let registry = session.registry()?;
-    let problems = what_is_in_the_way(registry, &role)?;
-    if !problems.is_empty() {
-        return Err(told(problems));
-    }
-    let outcome = match hives(&role).as_slice() {
-        [] => install_at_once(session, &role),
-        [hive] if *hive == fold("Machine") => install_at_once(session, &role),
-        hives => install_by_hive(session, &role, hives),
+    let outcome = match what_is_in_the_way(registry, &role) {
+        Ok(problems) if problems.is_empty() => match hives(&role).as_slice() {
+            [] => install_at_once(session, &role),
+            [hive] if *hive == fold("Machine") => install_at_once(session, &role),
+            hives => install_by_hive(session, &role, hives),
+        },
+        Ok(problems) => return Err(told(problems)),
+        Err(refused) => Err(refused.into()),
     };
     outcome.map_err(|NotInstalled { refused, what }| {
         complain(&format_args!("{file}:{}: {}", refused.line, refused.failure));
@@ -56,8 +56,8 @@ impl From<Refused> for NotInstalled {
 
 impl NotInstalled {
     /// A failure of the role as a whole: it is told with the line of its name.
-    fn whole(role: &Role, failure: impl Into<Failure>) -> NotInstalled {
-        Refused { line: role.name.line, failure: failure.into() }.into()
+    fn whole(role: &Role, failure: Failure) -> NotInstalled {
+        Refused::new(role.name.line, failure).into()
     }
 }
 
@@ -73,16 +73,16 @@ fn hives(role: &Role) -> Vec<String> {
 }
 
 /// What can be said to be wrong before anything is done. It is looked at again as it is done.
-fn what_is_in_the_way(registry: &Registry, role: &Role) -> Result<Vec<Problem>, Failure> {
+fn what_is_in_the_way(registry: &Registry, role: &Role) -> Result<Vec<Problem>, Refused> {
     let mut problems = Vec::new();
     let name = &role.name;
-    if is_there(registry, &layer_path(role))? {
+    if is_there(registry, name.line, &layer_path(role))? {
         problems.push(Problem { line: name.line, what: taken(&name.item).to_string() });
     }
     for key in &role.keys {
         let path = key.path.item.to_string();
         if let Some(sd) = key.sd()
-            && is_there(registry, &path)?
+            && is_there(registry, key.path.line, &path)?
         {
             problems.push(Problem { line: sd.line, what: format!("{path}: {SD_WOULD_STAY}") });
         }
@@ -92,12 +92,12 @@ fn what_is_in_the_way(registry: &Registry, role: &Role) -> Result<Vec<Problem>, 
 }
 
 /// Whether a path leads to a key, or a link, that the caller need not be able to use.
-fn is_there(registry: &Registry, path: &str) -> Result<bool, Failure> {
+fn is_there(registry: &Registry, line: usize, path: &str) -> Result<bool, Refused> {
     match registry.open_link(path, Access::MAXIMUM_ALLOWED) {
         Ok(_) => Ok(true),
         Err(error) if error.is_access_denied() => Ok(true),
         Err(error) if error.is_not_found() => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(Refused::by(registry, line, error)),
     }
 }
 
@@ -165,9 +165,8 @@ fn fill_by_hive(registry: &Registry, role: &Role, hives: &[String]) -> Result<()
     let layer = role.name.item.as_str();
     // For itself the role has to count: keys are made below keys that it made.
     let options = libreg::ViewOptions { private_layers: &[layer], ..Default::default() };
-    let view = registry
-        .view(&options)
-        .map_err(|error| Refused { line: role.name.line, failure: error.into() })?;
+    let view =
+        registry.view(&options).map_err(|error| Refused::by(registry, role.name.line, error))?;
     for hive in hives {
         in_transaction(&view, role, |inside| {
             let in_hive = role.keys.iter().filter(|key| {
@@ -196,7 +195,6 @@ fn in_transaction(
 
 /// Makes the role's layer, in a transaction.
 fn make_layer(registry: &Registry, role: &Role, enabled: bool) -> Result<(), Refused> {
-    let refused = |failure| Refused { line: role.name.line, failure };
     let made = || -> Result<bool, libreg::Error> {
         let path = layer_path(role);
         let key = registry.create_key(&path, Access::SET_VALUE, &CreateKey::default())?;
@@ -217,8 +215,8 @@ fn make_layer(registry: &Registry, role: &Role, enabled: bool) -> Result<(), Ref
     match made() {
         Ok(true) => Ok(()),
         // Somebody made it a moment ago.
-        Ok(false) => Err(refused(taken(&role.name.item))),
-        Err(error) => Err(refused(Failure::explained(registry, error))),
+        Ok(false) => Err(Refused::new(role.name.line, taken(&role.name.item))),
+        Err(error) => Err(Refused::by(registry, role.name.line, error)),
     }
 }
 
@@ -226,10 +224,7 @@ fn enable(registry: &Registry, role: &Role) -> Result<(), Refused> {
     registry
         .open_key(&layer_path(role), Access::SET_VALUE)
         .and_then(|key| key.delete_value(ENABLED, None))
-        .map_err(|error| {
-            let failure = Failure::explained(registry, error);
-            Refused { line: role.name.line, failure }
-        })
+        .map_err(|error| Refused::by(registry, role.name.line, error))
 }
 
 fn remove(registry: &Registry, role: &Role) -> Result<(), Failure> {
