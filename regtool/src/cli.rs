@@ -1,6 +1,12 @@
 //! The commands and their options. Help, version and parsing come from these definitions alone.
 
+mod layers;
+mod roles;
+
 use std::path::PathBuf;
+
+pub use layers::*;
+pub use roles::*;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use libreg::{Access, ValueType};
@@ -74,9 +80,23 @@ pub enum Command {
     /// One that is not there is no error. Values of that name in other layers are
     /// seen again.
     Unset(Unset),
+    /// Mask values in a layer
+    ///
+    /// Where the layer wins there is no such value, whatever layers of lower precedence say. What the layer has
+    /// of that name is replaced. --all masks every value of the key but those that are written afterwards.
+    #[command(after_long_help = layers::MASK_EXAMPLES)]
+    Mask(Mask),
+    /// Take back what mask did
+    ///
+    /// If the layer has a value of that name it stays, and the exit code is 5. Where nothing is masked nothing
+    /// is done.
+    Unmask(Mask),
     /// Create a key
     ///
     /// One that is there stays as it is.
+    ///
+    /// With --link it is a link: paths through it go on at TARGET, which need not be there. It takes CREATE_LINK,
+    /// and only Administrators may.
     Create(Create),
     /// Delete a key from a layer
     ///
@@ -84,6 +104,13 @@ pub enum Command {
     ///
     /// A link is deleted itself, not what it leads to.
     Delete(Delete),
+    /// Hide a key in a layer
+    ///
+    /// Where the layer wins there is no such key, nor what is below it, whatever layers of lower precedence say.
+    /// What the layer has of that name is replaced. A link is hidden itself, not what it leads to.
+    Hide(Hide),
+    /// Take back what hide did
+    Unhide(Unhide),
     /// List subkeys and values; without PATH, the hives
     ///
     /// The hives are listed with their state.
@@ -101,12 +128,30 @@ pub enum Command {
     Find(Find),
     /// Show what a key is
     ///
-    /// That is identity, last write, what it holds, its owner, your rights.
+    /// That is identity, last write, what it holds, its owner, your rights. A link is shown itself, with where it
+    /// leads.
     Info(Info),
+    /// Show why a value is what it is, or why a path leads where it does
+    ///
+    /// Each layer that says something is listed with what it says and what becomes of it, the winner first. If
+    /// the path leads nowhere its first key that is not there is explained. Administrators see all layers, others
+    /// those that count.
+    ///
+    /// Exit code 1 if no layer says anything.
+    #[command(after_long_help = layers::EXPLAIN_EXAMPLES)]
+    Explain(Explain),
     /// Tell by the exit code whether a key or a value is there
     ///
     /// 0 is yes, 1 is no. Nothing is printed.
     Check(Check),
+    /// Print what changes of a key, as it happens
+    ///
+    /// One line for each change, until Ctrl-C. A change is one of what you see: what another layer wins against
+    /// is none. A value that was set is shown as it is when it is read, which may be later than the change.
+    ///
+    /// `events lost` means that something may have changed that is not told: read what you need again.
+    #[command(after_long_help = layers::WATCH_EXAMPLES)]
+    Watch(Watch),
     /// Show and change who may do what with a key
     #[command(subcommand, arg_required_else_help = false)]
     Acl(Acl),
@@ -125,6 +170,42 @@ pub enum Command {
     /// A .reg file is written as regedit does, in UTF-16 with CRLF; on the standard output it is UTF-8 with LF.
     /// What .reg cannot hold (that a key is volatile, links) is told on stderr and in comments.
     Export(Export),
+    /// Show and change the layers
+    ///
+    /// A layer holds values and keys of its own. Between layers that are enabled the highest precedence wins.
+    #[command(subcommand, arg_required_else_help = false, after_long_help = layers::LAYER_EXAMPLES)]
+    Layer(Layers),
+    /// Show and change the scopes of private hives
+    ///
+    /// A private hive is there for those only who joined its scope. It takes CREATE_SUB_KEY on the scope's key, in
+    /// Machine\System\Registry\Scopes.
+    #[command(subcommand, arg_required_else_help = false)]
+    Scope(Scopes),
+    /// Run a command that sees another registry
+    ///
+    /// The command, and whatever it starts, sees layers that are disabled, private hives, or nothing but these.
+    /// What it has it cannot give up. Its exit code is that of regtool, 128 and the signal's number if one killed
+    /// it, 127 if there is no such command, and 126 if it cannot be run.
+    ///
+    /// Attaching a layer takes CREATE_SUB_KEY on its key, and if its precedence is above 0 SeTcb; joining a scope
+    /// CREATE_SUB_KEY on its key.
+    #[command(after_long_help = layers::VIEW_EXAMPLES)]
+    View(View),
+    /// Tell what differs between two keys, with all below them
+    ///
+    /// One line for each key and value: - is in A alone, + in B alone, ~ is a value that is another one. What is
+    /// compared is what is effective. The exit code is 0 if nothing differs, and 1 if something does.
+    ///
+    /// In the place of a key there may be a file whose name ends in .reg. If all its keys lie in the other key they are
+    /// compared with those of the same path, else what is below the one key that leads to all of them.
+    #[command(after_long_help = roles::DIFF_EXAMPLES)]
+    Diff(Diff),
+    /// Put roles on and take them off
+    ///
+    /// A role is a layer with what a file writes into it: keys, values, links. Where it says nothing nothing changes,
+    /// and when it is removed nothing of it is left.
+    #[command(subcommand, arg_required_else_help = false, after_long_help = roles::ROLE_EXAMPLES)]
+    Role(Role),
     /// Show how the registry is
     ///
     /// That is hives, sources, layers and queues. Exit code 4 until the hive Machine is up.
@@ -297,6 +378,9 @@ pub struct Create {
     /// The key lives until the registry or its source ends; those that -p makes above it stay
     #[arg(long)]
     pub volatile: bool,
+    /// Make it a link to the key TARGET
+    #[arg(long, value_name = "TARGET")]
+    pub link: Option<String>,
     /// Create the keys above it, too
     #[arg(short = 'p', long)]
     pub parents: bool,

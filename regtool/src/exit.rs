@@ -61,6 +61,8 @@ pub enum Failure {
     },
     /// The registry, or the hive without which nothing works, is not up.
     NotUp(String),
+    /// A command that was run ended with this exit code, which is ours; it has said what there is to say.
+    Ended(u8),
     /// Part of the work was not done. What, has been said in more than this line.
     Partial {
         /// The file or key concerned.
@@ -88,10 +90,10 @@ impl Failure {
 
     /// Whether there is nobody to tell, or all has been said.
     pub fn is_told(&self) -> bool {
-        matches!(self, Failure::PrintedNo) || self.code() == Code::Done
+        matches!(self, Failure::PrintedNo | Failure::Ended(_)) || self.code() == Code::Done
     }
 
-    /// The exit code.
+    /// The exit code; of a command that was run, what it comes to among ours.
     pub fn code(&self) -> Code {
         match self {
             Failure::Registry(error) => code_of(error),
@@ -100,7 +102,7 @@ impl Failure {
             Failure::Path(_) | Failure::Usage { .. } | Failure::NoTransaction => Code::Usage,
             // Whoever read our output had enough; that is no failure of ours.
             Failure::File { error, .. } if error.kind() == io::ErrorKind::BrokenPipe => Code::Done,
-            Failure::File { .. } => Code::Other,
+            Failure::File { .. } | Failure::Ended(_) => Code::Other,
             Failure::NotUp(_) => Code::Unavailable,
             Failure::Partial { code, .. } => *code,
         }
@@ -136,6 +138,7 @@ impl fmt::Display for Failure {
             }
             Failure::File { name, error } => write!(f, "{name}: {error}"),
             Failure::NotUp(what) => f.write_str(what),
+            Failure::Ended(code) => write!(f, "the command ended with exit code {code}"),
         }
     }
 }
@@ -155,15 +158,16 @@ impl From<PathError> for Failure {
 /// Says on stderr what failed, if anything, and gives the exit code.
 pub fn report(outcome: Result<(), Failure>) -> ExitCode {
     let code = match outcome {
-        Ok(()) => Code::Done,
+        Ok(()) => Code::Done as u8,
+        Err(Failure::Ended(code)) => code,
         Err(failure) => {
             if !(failure.is_told() || matches!(failure, Failure::No)) {
                 complain(&failure);
             }
-            failure.code()
+            failure.code() as u8
         }
     };
-    ExitCode::from(code as u8)
+    ExitCode::from(code)
 }
 
 /// One line on stderr. If nobody takes it there is nobody to tell.

@@ -15,6 +15,7 @@ pub mod cli;
 mod commands;
 pub mod exit;
 pub mod formats;
+mod interrupt;
 mod output;
 mod parallel;
 pub mod path;
@@ -32,4 +33,12 @@ pub fn run() -> ExitCode {
     let mut session = commands::Session::new();
     let outcome = commands::run(&mut session, &cli.command);
     exit::report(outcome.map_err(|failure| session.explained(failure)))
+}
+
+/// Carries out one command, as [`run`] does.
+///
+/// # Errors
+/// What was not done; it has not been told yet, except for what takes more than one line.
+pub fn carry_out(command: &cli::Command) -> Result<(), exit::Failure> {
+    commands::run(&mut commands::Session::new(), command)
 }

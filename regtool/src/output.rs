@@ -47,9 +47,14 @@ impl Out {
         self.line(format_args!("{json:#}"))
     }
 
+    /// Hands over what was printed, to whoever reads along.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        self.writer.flush().map_err(Failure::output)
+    }
+
     /// Sees to it that all was taken.
     pub fn finish(mut self) -> Result<(), Failure> {
-        self.writer.flush().map_err(Failure::output)
+        self.flush()
     }
 }
 

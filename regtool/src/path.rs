@@ -116,6 +116,14 @@ impl Path {
         (1..self.0.len()).map(|count| Path(self.0[..count].to_vec()))
     }
 
+    /// The path of the key above this one; a hive has none.
+    pub fn parent(&self) -> Option<Path> {
+        match self.0.as_slice() {
+            [above @ .., _] if !above.is_empty() => Some(Path(above.to_vec())),
+            _ => None,
+        }
+    }
+
     /// The path of a key below this one.
     pub fn join(&self, name: &str) -> Path {
         let mut names = self.0.clone();
@@ -168,6 +176,9 @@ mod tests {
         }
         assert_eq!(Path::parse("a\\/b"), Err(PathError::EmptyComponent("a\\/b".to_owned())));
         assert_eq!(Path::default().key(), Err(PathError::Root));
+        let parent = |text| Path::parse(text).unwrap().parent().map(|path| path.to_string());
+        assert_eq!(parent("A\\b\\c"), Some("A\\b".to_owned()));
+        assert_eq!((parent("A"), parent("")), (None, None));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! How people write rights, and how they read them.
 
 use libreg::Access;
-use libreg::security::{ACE_RIGHTS, map_generic, parse_mask, rights};
+use libreg::security::{
+    ACE_RIGHTS, AclPart, Parts, SecurityDescriptor, map_generic, parse_mask, rights,
+};
 
 /// Rights taken together, the larger ones first.
 const TOGETHER: [(&str, Access); 4] = [
@@ -28,6 +30,16 @@ pub fn summary(mask: Access) -> String {
     }
     words.extend(names(rest));
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+}
+
+/// The parts that an SDDL names.
+pub fn parts_of(sd: &SecurityDescriptor) -> Parts {
+    let mut parts = Parts::empty();
+    parts.set(Parts::OWNER, sd.owner.is_some());
+    parts.set(Parts::GROUP, sd.group.is_some());
+    parts.set(Parts::DACL, *sd.dacl() != AclPart::Absent);
+    parts.set(Parts::SACL, *sd.sacl() != AclPart::Absent);
+    parts
 }
 
 /// Reads rights, separated by commas: their names, with or without `KEY_`; `read`, `write`, `all` and their

@@ -74,7 +74,7 @@ fn needed(payload: &[u8]) -> Option<usize> {
 }
 
 /// Repeats what a signal interrupted: LCS promises that then nothing has happened.
-fn without_interruption<T>(
+pub(crate) fn without_interruption<T>(
     mut attempt: impl FnMut() -> libredox::error::Result<T>,
 ) -> Result<T, Cause> {
     loop {

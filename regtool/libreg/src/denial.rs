@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lcs_abi::BASE_LAYER;
+use lcs_abi::{BASE_LAYER, Guid};
 use lcs_core::model::fold;
 use lcs_core::security::{map_generic, rights};
 use libredox::errno::EACCES;
@@ -14,6 +14,9 @@ use crate::{Access, KeyInfo};
 
 /// Where the layers are: writing into one takes SET_VALUE on its key here.
 const LAYERS: [&str; 4] = ["Machine", "System", "Registry", "Layers"];
+
+/// Where the scopes are: joining one takes CREATE_SUB_KEY on its key here.
+const SCOPES: [&str; 4] = ["Machine", "System", "Registry", "Scopes"];
 
 /// Rights that a privilege gives to those who ask for them by name, and not for whatever can be had.
 const BY_NAME: Access = Access::ACCESS_SYSTEM_SECURITY.union(Access::WRITE_OWNER);
@@ -67,10 +70,15 @@ impl Registry {
         }
         let path = error.path.as_str();
         match &error.attempt {
-            Attempt::CreateKey { access, layer } => match self.missing_on(path, false, *access) {
-                Granted::NoKey => self.missing_to_create(path, *access, layer.as_deref()),
-                found => found.missing(path),
-            },
+            Attempt::CreateKey { access, layer, link } => {
+                match self.missing_on(path, *link, *access) {
+                    Granted::NoKey => {
+                        self.missing_to_create(path, *access, layer.as_deref(), *link)
+                    }
+                    found => found.missing(path),
+                }
+            }
+            Attempt::View { scopes, layers } => self.missing_to_join(scopes, layers),
             // Nothing was asked for by name.
             Attempt::OpenKey { access: Access::MAXIMUM_ALLOWED, .. } => None,
             Attempt::OpenKey { access, link } => {
@@ -79,7 +87,7 @@ impl Registry {
             attempt if attempt.rights().is_empty() => None,
             attempt => {
                 let on_key = self.missing_on(path, false, attempt.rights()).missing(path);
-                on_key.or_else(|| self.missing_on_layer(attempt.layer()?))
+                on_key.or_else(|| self.missing_on_layer(attempt.layer()?, Access::SET_VALUE))
             }
         }
     }
@@ -89,10 +97,13 @@ impl Registry {
         path: &str,
         access: Access,
         layer: Option<&str>,
+        link: bool,
     ) -> Option<MissingRights> {
         let (parent, _) = path.rsplit_once(['\\', '/'])?;
-        let on_parent = self.missing_on(parent, false, Access::CREATE_SUB_KEY).missing(parent);
-        let before = on_parent.or_else(|| self.missing_on_layer(layer?));
+        let for_link = if link { Access::CREATE_LINK } else { Access::empty() };
+        let wanted = Access::CREATE_SUB_KEY | for_link;
+        let on_parent = self.missing_on(parent, false, wanted).missing(parent);
+        let before = on_parent.or_else(|| self.missing_on_layer(layer?, Access::SET_VALUE));
         // Else the new key would not have granted it; where that is one right it is known which.
         let one_right = access.bits().is_power_of_two() && rights_of(access) == access;
         before.or_else(|| {
@@ -100,13 +111,22 @@ impl Registry {
         })
     }
 
-    fn missing_on_layer(&self, layer: &str) -> Option<MissingRights> {
+    fn missing_on_layer(&self, layer: &str, wanted: Access) -> Option<MissingRights> {
         if fold(layer) == BASE_LAYER {
             return None;
         }
         let path = [LAYERS.as_slice(), &[layer]].concat().join("\\");
-        let missing = self.missing_on(&path, false, Access::SET_VALUE).missing(&path)?;
+        let missing = self.missing_on(&path, false, wanted).missing(&path)?;
         Some(MissingRights { layer: Some(layer.to_owned()), ..missing })
+    }
+
+    fn missing_to_join(&self, scopes: &[Guid], layers: &[String]) -> Option<MissingRights> {
+        let on_scope = |scope: &Guid| {
+            let path = [SCOPES.as_slice(), &[&scope.to_string()]].concat().join("\\");
+            self.missing_on(&path, false, Access::CREATE_SUB_KEY).missing(&path)
+        };
+        let on_layer = |layer: &String| self.missing_on_layer(layer, Access::CREATE_SUB_KEY);
+        scopes.iter().find_map(on_scope).or_else(|| layers.iter().find_map(on_layer))
     }
 
     /// Which of these rights the caller cannot have.
@@ -165,13 +185,22 @@ impl Attempt {
         match self {
             Attempt::Restrict { access } => rights_of(*access),
             Attempt::ListSubkeys => Access::ENUMERATE_SUB_KEYS,
-            Attempt::QueryValue { .. } | Attempt::ListValues => Access::QUERY_VALUE,
-            Attempt::SetValue { .. } | Attempt::DeleteValue { .. } => Access::SET_VALUE,
-            Attempt::DeleteKey { .. } => Access::DELETE,
+            Attempt::QueryValue { .. } | Attempt::ListValues | Attempt::Explain => {
+                Access::QUERY_VALUE
+            }
+            Attempt::SetValue { .. }
+            | Attempt::DeleteValue { .. }
+            | Attempt::SetTombstone { .. }
+            | Attempt::SetBlanket { .. }
+            | Attempt::ClearBlanket { .. } => Access::SET_VALUE,
+            Attempt::DeleteKey { .. } | Attempt::HideKey { .. } => Access::DELETE,
+            Attempt::Unhide { .. } => Access::CREATE_SUB_KEY,
+            Attempt::Watch => Access::NOTIFY,
             Attempt::GetSecurity { parts } => parts.rights_to_read(),
             Attempt::SetSecurity { parts } => parts.rights_to_write(),
             Attempt::Connect
             | Attempt::Status
+            | Attempt::View { .. }
             | Attempt::Begin
             | Attempt::Commit
             | Attempt::TransactionStatus
@@ -186,8 +215,13 @@ impl Attempt {
         match self {
             Attempt::CreateKey { layer, .. }
             | Attempt::DeleteKey { layer }
+            | Attempt::HideKey { layer }
+            | Attempt::Unhide { layer, .. }
             | Attempt::SetValue { layer, .. }
-            | Attempt::DeleteValue { layer, .. } => layer.as_deref(),
+            | Attempt::DeleteValue { layer, .. }
+            | Attempt::SetTombstone { layer, .. }
+            | Attempt::SetBlanket { layer }
+            | Attempt::ClearBlanket { layer } => layer.as_deref(),
             _ => None,
         }
     }

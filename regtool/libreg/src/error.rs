@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use lcs_abi::Guid;
 use lcs_abi::call::OPEN_LINK;
 use lcs_abi::security::Access;
 use lcs_core::model::fold;
@@ -42,6 +43,15 @@ pub enum Attempt {
         layer: Option<String>,
         /// The rights that were asked for.
         access: Access,
+        /// It was to be a link.
+        link: bool,
+    },
+    /// Make a root with more in its view.
+    View {
+        /// The scopes that were to be joined.
+        scopes: Vec<Guid>,
+        /// The layers that were to be attached.
+        layers: Vec<String>,
     },
     /// Make a handle with fewer rights from another one.
     Restrict {
@@ -63,6 +73,22 @@ pub enum Attempt {
         /// The layer, if one was named.
         layer: Option<String>,
     },
+    /// Hide a key.
+    HideKey {
+        /// The layer, if one was named.
+        layer: Option<String>,
+    },
+    /// Take back that a subkey is hidden.
+    Unhide {
+        /// Its name.
+        child: String,
+        /// The layer, if one was named.
+        layer: Option<String>,
+    },
+    /// Watch a key.
+    Watch,
+    /// Ask why something is what it is.
+    Explain,
     /// Read a value.
     QueryValue {
         /// Its name.
@@ -83,6 +109,23 @@ pub enum Attempt {
     DeleteValue {
         /// Its name.
         name: String,
+        /// The layer, if one was named.
+        layer: Option<String>,
+    },
+    /// Mask a value.
+    SetTombstone {
+        /// Its name.
+        name: String,
+        /// The layer, if one was named.
+        layer: Option<String>,
+    },
+    /// Mask all values.
+    SetBlanket {
+        /// The layer, if one was named.
+        layer: Option<String>,
+    },
+    /// Take back that all values are masked.
+    ClearBlanket {
         /// The layer, if one was named.
         layer: Option<String>,
     },
@@ -146,6 +189,12 @@ impl Error {
         self.errno() == Some(ENOSPC)
     }
 
+    /// Whether a commit failed because somebody else changed what it relied on, or a condition did not hold: a
+    /// new transaction can look again.
+    pub fn is_conflict(&self) -> bool {
+        self.attempt == Attempt::Commit && self.errno() == Some(EAGAIN)
+    }
+
     /// The privilege that was missing, where it is one (EPERM) and it is known which.
     pub fn missing_privilege(&self) -> Option<&'static str> {
         match &self.attempt {
@@ -157,6 +206,8 @@ impl Error {
                 let precedence = fold(name) == "precedence" && denial::is_layer(&self.path);
                 precedence.then_some("SeTcb")
             }
+            // A layer with a precedence above 0. Administrators may make links without it.
+            Attempt::View { .. } | Attempt::CreateKey { link: true, .. } => Some("SeTcb"),
             _ => None,
         }
     }
@@ -173,10 +224,23 @@ impl Error {
             }
             (ENOENT, _) => self.what_is_missing(),
             (EINVAL, Attempt::DeleteKey { .. }) => "cannot be deleted".to_owned(),
+            (EINVAL, Attempt::HideKey { .. }) => "cannot be hidden".to_owned(),
+            (EINVAL, Attempt::Unhide { child, layer }) => {
+                format!("the layer {} does not hide {child}", named(layer))
+            }
+            (EINVAL, Attempt::CreateKey { link: true, .. }) => {
+                "not a valid path or target, or not possible there".to_owned()
+            }
+            (ENOSPC, Attempt::View { .. }) => {
+                "more scopes or layers than a view can have (MaxScopeGUIDsPerToken, \
+                 MaxPrivateLayersPerToken)"
+                    .to_owned()
+            }
+            (EBADF, Attempt::View { .. }) => "a view is not made in a transaction".to_owned(),
             (EINVAL, Attempt::OpenKey { .. } | Attempt::CreateKey { .. }) => {
                 "not a valid path, or not possible there".to_owned()
             }
-            (EINVAL, Attempt::SetValue { .. }) => {
+            (EINVAL, Attempt::SetValue { .. } | Attempt::SetTombstone { .. }) => {
                 "not a valid value name or type, or not possible there".to_owned()
             }
             (EINVAL, Attempt::SetSecurity { .. }) => {
@@ -202,8 +266,7 @@ impl Error {
             }
             (EBUSY, Attempt::Begin) => "too many transactions at once".to_owned(),
             (EAGAIN, Attempt::SetValue { name, expected_sequence: Some(0), layer }) => {
-                let layer = layer.as_deref().unwrap_or(lcs_abi::BASE_LAYER);
-                format!("the layer {layer} has a value {}", Name(name))
+                format!("the layer {} has a value {}", named(layer), Name(name))
             }
             (EAGAIN, Attempt::SetValue { name, expected_sequence: Some(expected), .. }) => {
                 format!("the sequence number of value {} is not {expected}", Name(name))
@@ -220,16 +283,31 @@ impl Error {
             }
             Attempt::QueryValue { name } => format!("no such value: {}", Name(name)),
             Attempt::DeleteKey { layer } => {
-                let layer = layer.as_deref().unwrap_or(lcs_abi::BASE_LAYER);
-                format!("the layer {layer} does not have this key")
+                format!("the layer {} does not have this key", named(layer))
             }
             Attempt::SetValue { layer: Some(layer), .. }
-            | Attempt::DeleteValue { layer: Some(layer), .. } => format!("no such layer: {layer}"),
+            | Attempt::DeleteValue { layer: Some(layer), .. }
+            | Attempt::SetTombstone { layer: Some(layer), .. }
+            | Attempt::SetBlanket { layer: Some(layer) }
+            | Attempt::ClearBlanket { layer: Some(layer) }
+            | Attempt::HideKey { layer: Some(layer) }
+            | Attempt::Unhide { layer: Some(layer), .. } => format!("no such layer: {layer}"),
             Attempt::Restrict { .. } => "no such layer".to_owned(),
+            Attempt::View { scopes, layers } => match (scopes.as_slice(), layers.as_slice()) {
+                ([scope], []) => format!("no such scope: {scope}"),
+                ([], [layer]) => format!("no such layer: {layer}"),
+                _ => "no such scope or layer".to_owned(),
+            },
+            Attempt::OpenKey { .. } if denial::is_layer(&self.path) => "no such layer".to_owned(),
             Attempt::OpenKey { .. } => "no such key".to_owned(),
             _ => "the key is no longer there".to_owned(),
         }
     }
+}
+
+/// The layer that was meant.
+fn named(layer: &Option<String>) -> &str {
+    layer.as_deref().unwrap_or(lcs_abi::BASE_LAYER)
 }
 
 /// What an error number means whatever was attempted.
@@ -334,6 +412,26 @@ mod tests {
         assert_eq!(set(layer, "Owner").missing_privilege(), None);
         assert_eq!(set("Machine\\X", "Precedence").missing_privilege(), None);
         assert_eq!(set("Machine\\X", "a").what_happened(), "access denied: it takes a privilege");
+    }
+
+    #[test]
+    fn what_a_layer_or_a_view_lacks_is_named() {
+        let unhide = || Attempt::Unhide { child: "b".into(), layer: None };
+        let text = error(unhide(), EINVAL).what_happened();
+        assert_eq!(text, "the layer base does not hide b");
+        let view = |scopes: &[Guid], layers: &[&str]| Attempt::View {
+            scopes: scopes.to_vec(),
+            layers: layers.iter().map(|layer| (*layer).to_owned()).collect(),
+        };
+        let missing = |attempt| error(attempt, ENOENT).what_happened();
+        assert_eq!(missing(view(&[], &["test"])), "no such layer: test");
+        let scope = "no such scope: 00000000-0000-0000-0000-000000000000";
+        assert_eq!(missing(view(&[Guid::default()], &[])), scope);
+        assert_eq!(missing(view(&[Guid::default()], &["test"])), "no such scope or layer");
+        assert_eq!(error(view(&[], &["test"]), EPERM).missing_privilege(), Some("SeTcb"));
+        let layer =
+            Error { path: "Machine/System/Registry/Layers/x".into(), ..error(OPEN, ENOENT) };
+        assert_eq!(layer.what_happened(), "no such layer");
     }
 
     #[test]

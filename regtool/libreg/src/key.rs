@@ -25,21 +25,27 @@ pub struct CreateKey<'a> {
     pub layer: Option<&'a str>,
     /// The key lives until its source or LCS ends.
     pub volatile: bool,
+    /// The key is a link to this absolute path, in which `CurrentUser` is a name like others. If the name
+    /// is taken, what has it is opened and stays as it is; a link then itself and not its target.
+    pub link: Option<&'a str>,
 }
 
 impl CreateKey<'_> {
     pub(crate) fn derive(&self, path: &str, access: Access) -> Derive {
+        let volatile = if self.volatile { abi::CREATE_VOLATILE } else { 0 };
+        let link = if self.link.is_some() { abi::CREATE_LINK } else { 0 };
         Derive::CreateKey {
             path: path.to_owned(),
             access: access.bits(),
             layer: self.layer.map(str::to_owned),
-            flags: if self.volatile { abi::CREATE_VOLATILE } else { 0 },
-            link_target: None,
+            flags: volatile | link,
+            link_target: self.link.map(str::to_owned),
         }
     }
 
     pub(crate) fn attempt(&self, access: Access) -> Attempt {
-        Attempt::CreateKey { layer: self.layer.map(str::to_owned), access }
+        let layer = self.layer.map(str::to_owned);
+        Attempt::CreateKey { layer, access, link: self.link.is_some() }
     }
 }
 
@@ -57,12 +63,17 @@ impl Key {
         Key { handle, path: path.to_owned() }
     }
 
+    pub(crate) fn handle(&self) -> &Fd {
+        &self.handle
+    }
+
     /// The path by which the key was opened.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Opens a key below this one; `path` begins here. Links are followed.
+    /// Opens a key below this one; `path` begins here, and without a name leads to this key. Links are
+    /// followed.
     pub fn open_key(&self, path: &str, access: Access) -> Result<Key, Error> {
         self.open_with(path, access, 0)
     }
@@ -197,14 +208,17 @@ impl Key {
         derive: &Derive,
         attempt: impl FnOnce() -> Attempt,
     ) -> Result<Key, Error> {
-        let path = format!("{}\\{path}", self.path);
+        let path = match path {
+            "" => self.path.clone(),
+            below => format!("{}\\{below}", self.path),
+        };
         match call::derive(&self.handle, derive) {
             Ok(handle) => Ok(Key { handle, path }),
             Err(cause) => Err(failed(&path, attempt(), cause)),
         }
     }
 
-    fn call<Q: Serialize, A: DeserializeOwned>(
+    pub(crate) fn call<Q: Serialize, A: DeserializeOwned>(
         &self,
         op: Op,
         request: &Q,

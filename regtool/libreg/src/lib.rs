@@ -24,13 +24,17 @@ pub mod data;
 mod denial;
 mod error;
 mod key;
+mod layers;
 mod registry;
 pub mod security;
 mod transaction;
+mod view;
+mod watch;
 
 pub use denial::MissingRights;
 pub use error::{Attempt, Cause, Error};
 pub use key::{CreateKey, Key, SetValue, Subkeys, Values};
+pub use layers::{Candidate, CandidateContent, EXPLAINED_DATA, Explanation, Verdict};
 pub use lcs_abi::Guid;
 pub use lcs_abi::call::{
     Counts, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer as KeyInfo, LayerStatus, NamedValue,
@@ -38,12 +42,14 @@ pub use lcs_abi::call::{
     StatusDetails, Subkey, TransactionState, TransactionStatusAnswer as TransactionStatus,
 };
 pub use lcs_abi::security::Access;
-pub use lcs_abi::value::ValueType;
+pub use lcs_abi::value::{TOMBSTONE, ValueType};
 pub use lcs_abi::{ABI_VERSION, BASE_LAYER};
 /// Folds a name as the registry does: two names are the same if they fold to the same.
 pub use lcs_core::model::fold;
 pub use registry::Registry;
 pub use transaction::Transaction;
+pub use view::ViewOptions;
+pub use watch::{Event, EventKind, Watch, WatchFilter};
 
 // Linking it is all: it defines the functions that libredox calls.
 #[cfg(not(target_os = "redox"))]

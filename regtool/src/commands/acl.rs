@@ -181,23 +181,13 @@ fn set(session: &mut Session, options: &AclSet) -> Result<(), Failure> {
         subject: options.sddl.clone(),
         what: error.to_string(),
     })?;
-    let parts = parts_of(&sd);
+    let parts = rights::parts_of(&sd);
     if parts.is_empty() {
         let what = "names nothing to set (O:, G:, D: or S:)".to_owned();
         return Err(Failure::Usage { subject: "SDDL".to_owned(), what });
     }
     session.registry()?.open_key(&path, parts.rights_to_write())?.set_security(parts, &sd)?;
     Ok(())
-}
-
-/// The parts that an SDDL names.
-fn parts_of(sd: &SecurityDescriptor) -> Parts {
-    let mut parts = Parts::empty();
-    parts.set(Parts::OWNER, sd.owner.is_some());
-    parts.set(Parts::GROUP, sd.group.is_some());
-    parts.set(Parts::DACL, *sd.dacl() != AclPart::Absent);
-    parts.set(Parts::SACL, *sd.sacl() != AclPart::Absent);
-    parts
 }
 
 fn check(session: &mut Session, options: &AclCheck) -> Result<(), Failure> {
@@ -280,7 +270,7 @@ The DACL is protected: it inherits nothing from above.
 
     #[test]
     fn only_what_an_sddl_names_is_set() {
-        let parts = |sddl: &str| parts_of(&sddl.parse().unwrap());
+        let parts = |sddl: &str| rights::parts_of(&sddl.parse().unwrap());
         assert_eq!(parts("O:SY"), Parts::OWNER);
         assert_eq!(parts("G:BAD:"), Parts::GROUP | Parts::DACL);
         assert_eq!(parts("D:NO_ACCESS_CONTROLS:"), Parts::DACL | Parts::SACL);

@@ -5,7 +5,7 @@ use libreg::{Access, CreateKey, KeyInfo, Registry};
 use serde_json::{Value as Json, json};
 
 use super::changes::Changes;
-use super::{Session, value_name};
+use super::{Session, link, value_name};
 use crate::accounts;
 use crate::cli::{Check, Create, Info};
 use crate::exit::Failure;
@@ -17,16 +17,22 @@ pub fn create(session: &mut Session, options: &Create) -> Result<(), Failure> {
     let path = session.path(&options.path)?;
     let key = path.key()?;
     let layer = options.layer.layer.as_deref();
-    let how = CreateKey { layer, volatile: options.volatile };
-    match session.registry()?.create_key(&key, Access::MAXIMUM_ALLOWED, &how) {
-        Err(error) if options.parents && error.is_not_found() => {
+    let target = options.link.as_deref().map(|target| link::parse_target(session, target));
+    let target = target.transpose()?;
+    let how = CreateKey { layer, volatile: options.volatile, link: target.as_deref() };
+    let create = |registry: &Registry| -> Result<(), Failure> {
+        let key = registry.create_key(&key, Access::MAXIMUM_ALLOWED, &how)?;
+        target.as_deref().map_or(Ok(()), |target| link::require(&key, target))
+    };
+    match create(session.registry()?) {
+        Err(Failure::Registry(error)) if options.parents && error.is_not_found() => {
             let changes = Changes::begin(session, [key.as_str()])?;
             let registry = changes.registry(&key);
             create_parents(registry, &path, layer)?;
-            registry.create_key(&key, Access::MAXIMUM_ALLOWED, &how)?;
+            create(registry)?;
             Ok(changes.commit()?)
         }
-        outcome => Ok(outcome.map(drop)?),
+        outcome => outcome,
     }
 }
 
@@ -36,7 +42,7 @@ pub(super) fn create_parents(
     path: &Path,
     layer: Option<&str>,
 ) -> Result<(), Failure> {
-    let how = CreateKey { layer, volatile: false };
+    let how = CreateKey { layer, ..CreateKey::default() };
     // The first is the hive, which only its source makes.
     for ancestor in path.ancestors().skip(1) {
         registry.create_key(&ancestor.key()?, Access::MAXIMUM_ALLOWED, &how)?;
@@ -59,8 +65,9 @@ pub fn check(session: &mut Session, options: &Check) -> Result<(), Failure> {
 
 pub fn info(session: &mut Session, options: &Info) -> Result<(), Failure> {
     let path = session.path(&options.path)?.key()?;
-    let key = session.registry()?.open_key(&path, Access::MAXIMUM_ALLOWED)?;
+    let key = session.registry()?.open_link(&path, Access::MAXIMUM_ALLOWED)?;
     let info = key.info()?;
+    let target = link::target_in_words(&key, &info);
     // It takes the same right.
     let owner = match &info.details {
         Some(_) => key.security(Parts::OWNER)?.owner,
@@ -68,16 +75,24 @@ pub fn info(session: &mut Session, options: &Info) -> Result<(), Failure> {
     };
     let mut out = Out::stdout();
     if options.output.json {
-        out.json(&info_json(&info, owner.as_ref()))?;
+        let mut json = info_json(&info, owner.as_ref());
+        if target.is_some() {
+            json["target"] = json!(link::target_of(&key));
+        }
+        out.json(&json)?;
     } else {
-        for (what, text) in info_lines(&info, owner.as_ref()) {
+        for (what, text) in info_lines(&info, owner.as_ref(), target) {
             out.line(format_args!("{what:<17} {text}"))?;
         }
     }
     out.finish()
 }
 
-fn info_lines(info: &KeyInfo, owner: Option<&Sid>) -> Vec<(&'static str, String)> {
+fn info_lines(
+    info: &KeyInfo,
+    owner: Option<&Sid>,
+    target: Option<String>,
+) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     if let Some(details) = &info.details {
         let kind = match (details.link, details.volatile) {
@@ -90,6 +105,9 @@ fn info_lines(info: &KeyInfo, owner: Option<&Sid>) -> Vec<(&'static str, String)
             ("Path", output::one_line(&details.path).into_owned()),
             ("Name", output::one_line(&details.name).into_owned()),
             ("Kind", kind.to_owned()),
+        ]);
+        lines.extend(target.map(|target| ("Leads to", output::one_line(&target).into_owned())));
+        lines.extend([
             ("GUID", details.guid.to_string()),
             ("Last write", output::time(details.last_write)),
             ("Subkeys", details.counts.subkeys.to_string()),

@@ -5,7 +5,7 @@ use libreg::data::type_name;
 use libreg::{Access, HiveState, Subkey};
 use serde_json::json;
 
-use super::{CURRENT_USER, Session};
+use super::{CURRENT_USER, Session, link};
 use crate::cli::List;
 use crate::exit::Failure;
 use crate::output::{self, Out};
@@ -58,17 +58,25 @@ fn key(session: &mut Session, path: &Path, as_json: bool) -> Result<(), Failure>
     let key = session.registry()?.open_key(&path.key()?, access)?;
     let subkeys = key.subkeys(false).collect::<Result<Vec<_>, _>>()?;
     let values = key.values().collect::<Result<Vec<_>, _>>()?;
+    let target = |subkey: &Subkey| -> Option<String> {
+        let link = subkey.link.then(|| key.open_link(&subkey.name, Access::QUERY_VALUE).ok())??;
+        link::target_of(&link)
+    };
     let mut out = Out::stdout();
     if as_json {
         let subkeys: Vec<_> = subkeys
             .iter()
             .map(|subkey| {
-                json!({
+                let mut json = json!({
                     "name": subkey.name,
                     "last_write": output::time(subkey.last_write),
                     "link": subkey.link,
                     "volatile": subkey.volatile,
-                })
+                });
+                if subkey.link {
+                    json["target"] = json!(target(subkey));
+                }
+                json
             })
             .collect();
         let values: Vec<_> = values.iter().map(output::named_value_json).collect();
@@ -77,7 +85,9 @@ fn key(session: &mut Session, path: &Path, as_json: bool) -> Result<(), Failure>
         let mut table = output::table(&["NAME", "TYPE", "DATA"]);
         for subkey in &subkeys {
             let name = format!("{}\\", output::one_line(&subkey.name));
-            table.add_row(Row::from(vec![name.as_str(), kind(subkey), ""]));
+            let target = target(subkey).map(|target| format!("-> {}", output::one_line(&target)));
+            let target = target.unwrap_or_default();
+            table.add_row(Row::from(vec![name.as_str(), kind(subkey), target.as_str()]));
         }
         for value in &values {
             table.add_row(Row::from(vec![

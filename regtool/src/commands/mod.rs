@@ -3,15 +3,28 @@
 mod acl;
 mod changes;
 mod delete;
+mod diff;
+mod explain;
 mod export;
 mod find;
+mod hide;
 mod import;
 mod key;
+mod layer;
+mod link;
 mod list;
+mod mask;
+mod role;
+mod scope;
 mod status;
 mod tree;
 mod value;
+mod view;
 mod walk;
+mod watch;
+
+use std::io::Read;
+use std::path::Path as FilePath;
 
 use libreg::{HiveState, Registry, Transaction, TransactionState};
 
@@ -156,19 +169,42 @@ pub fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
         Command::Get(options) => value::get(session, options),
         Command::Set(options) => value::set(session, options),
         Command::Unset(options) => value::unset(session, options),
+        Command::Mask(options) => mask::mask(session, options),
+        Command::Unmask(options) => mask::unmask(session, options),
         Command::Create(options) => key::create(session, options),
         Command::Delete(options) => delete::delete(session, options),
+        Command::Hide(options) => hide::hide(session, options),
+        Command::Unhide(options) => hide::unhide(session, options),
         Command::List(options) => list::list(session, options),
         Command::Tree(options) => tree::tree(session, options),
         Command::Find(options) => find::find(session, options),
         Command::Info(options) => key::info(session, options),
+        Command::Explain(options) => explain::explain(session, options),
         Command::Check(options) => key::check(session, options),
+        Command::Watch(options) => watch::watch(session, options),
         Command::Acl(options) => acl::acl(session, options),
         Command::Import(options) => import::import(session, options),
         Command::Export(options) => export::export(session, options),
+        Command::Layer(options) => layer::layer(session, options),
+        Command::Scope(options) => scope::scope(session, options),
+        Command::View(options) => view::view(session, options),
+        Command::Diff(options) => diff::diff(session, options),
+        Command::Role(options) => role::role(session, options),
         Command::Status(options) => status::status(session, options),
         Command::Shell => shell::shell(),
     }
+}
+
+/// Reads a file, or, if it is `-`, the standard input.
+fn read_file(file: &FilePath) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let outcome = if file.as_os_str() == "-" {
+        std::io::stdin().lock().read_to_end(&mut bytes).map(drop)
+    } else {
+        std::fs::read(file).map(|read| bytes = read)
+    };
+    outcome.map_err(|error| Failure::File { name: file.display().to_string(), error })?;
+    Ok(bytes)
 }
 
 /// The value name that a person meant: `@` is the default value, unless taken as it stands.

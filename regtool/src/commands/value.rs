@@ -83,7 +83,7 @@ fn write_new(
     let changes = Changes::begin(session, [key.as_str()])?;
     let registry = changes.registry(&key);
     create_parents(registry, path, layer)?;
-    let how = CreateKey { layer, volatile: false };
+    let how = CreateKey { layer, ..CreateKey::default() };
     write(&registry.create_key(&key, Access::SET_VALUE, &how)?)?;
     Ok(changes.commit()?)
 }

@@ -16,7 +16,14 @@ use crate::path::is_separator;
 const MAX_SUGGESTIONS: usize = 1000;
 
 /// Commands whose second argument is a value's name.
-const WITH_VALUE_NAME: [&str; 4] = ["get", "set", "unset", "check"];
+const WITH_VALUE_NAME: [&str; 7] = ["get", "set", "unset", "mask", "unmask", "explain", "check"];
+
+/// Commands whose subcommands take the name of a key that is in one place, and where that is.
+const WITH_KEYS_OF: [(&str, &str); 3] = [
+    ("layer", "Machine\\System\\Registry\\Layers"),
+    ("role", "Machine\\System\\Registry\\Layers"),
+    ("scope", "Machine\\System\\Registry\\Scopes"),
+];
 
 /// Completes the word before the cursor.
 pub struct RegistryCompleter {
@@ -83,9 +90,19 @@ impl Place {
     }
 
     fn completions(&self, session: &mut Session) -> Result<Vec<Completion>, Failure> {
+        if let [command, action] = self.before.as_slice()
+            && let Some(place) = keys_place(command, action)
+        {
+            let key = session.registry()?.open_key(place, Access::ENUMERATE_SUB_KEYS)?;
+            let names = key.subkeys(false).filter_map(Result::ok).map(|subkey| subkey.name);
+            return Ok(self.names(names));
+        }
         match self.before.as_slice() {
             [] => Ok(self.commands()),
             [command] if has_subcommands(command) => Ok(self.subcommands(command)),
+            [command, _] if WITH_KEYS_OF.iter().any(|(known, _)| known == command) => {
+                Ok(Vec::new())
+            }
             // What follows the path is no path.
             [command, _, _, ..] if has_subcommands(command) => Ok(Vec::new()),
             [command, path] if WITH_VALUE_NAME.contains(&command.as_str()) => {
@@ -150,15 +167,25 @@ impl Place {
     fn value_names(&self, session: &mut Session, path: &str) -> Result<Vec<Completion>, Failure> {
         let path = session.path(path)?.key()?;
         let key = session.registry()?.open_key(&path, Access::QUERY_VALUE)?;
-        Ok(key
-            .values()
-            .filter_map(|value| value.ok().map(|value| value.name))
-            .map(|name| if name.is_empty() { "@".to_owned() } else { name })
+        let names = key.values().filter_map(Result::ok).map(|value| value.name);
+        let names = names.map(|name| if name.is_empty() { "@".to_owned() } else { name });
+        Ok(self.names(names))
+    }
+
+    /// Those of these names that begin as what is typed, in any case.
+    fn names(&self, names: impl Iterator<Item = String>) -> Vec<Completion> {
+        names
             .filter(|name| begins_with(name, &self.typed))
             .take(MAX_SUGGESTIONS)
             .map(|text| Completion { text, ends_word: true })
-            .collect())
+            .collect()
     }
+}
+
+/// Where the keys are whose names this subcommand takes.
+fn keys_place(command: &str, action: &str) -> Option<&'static str> {
+    let place = WITH_KEYS_OF.iter().find(|(known, _)| *known == command).map(|(_, place)| *place);
+    place.filter(|_| !matches!(action, "list" | "create" | "install"))
 }
 
 /// Whether it is a command that takes another one, as `acl` does.
@@ -193,14 +220,14 @@ mod tests {
         let names = |typed: &str| -> Vec<_> {
             Place::at_end_of(typed).commands().into_iter().map(|found| found.text).collect()
         };
-        assert_eq!(names("e"), ["exit", "export"]);
+        assert_eq!(names("e"), ["exit", "explain", "export"]);
         assert_eq!(names("a"), ["abort", "acl"]);
         assert_eq!(names("sh"), [""; 0]);
         assert!(names("").contains(&"cd".to_owned()));
     }
 
     #[test]
-    fn acl_is_completed_by_what_it_can_do_and_then_by_keys() {
+    fn subcommands_are_completed_and_then_what_they_are_about() {
         let mut session = Session::in_shell();
         let mut texts = |line: &str| -> Vec<_> {
             let found = Place::at_end_of(line).completions(&mut session).unwrap();
@@ -209,6 +236,9 @@ mod tests {
         assert_eq!(texts("acl "), ["get", "set", "check"]);
         assert_eq!(texts("acl c"), ["check"]);
         assert_eq!(texts("acl set Machine D"), [""; 0]);
+        assert_eq!(texts("layer d"), ["delete", "disable"]);
+        assert_eq!(texts("layer create "), [""; 0]);
+        assert!(keys_place("layer", "delete").is_some() && keys_place("acl", "get").is_none());
         assert!(has_subcommands("acl") && !has_subcommands("get") && !has_subcommands("cd"));
     }
 }

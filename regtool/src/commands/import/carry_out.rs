@@ -222,7 +222,7 @@ impl<'a> Import<'a> {
         let handle = match place {
             Place::Hives => self.changes.registry(&key.path).open_key(&key.path, access),
             Place::Below(parent) => {
-                let how = CreateKey { layer: self.layer, volatile: false };
+                let how = CreateKey { layer: self.layer, ..CreateKey::default() };
                 parent.create_key(key.name(), access, &how)
             }
         };

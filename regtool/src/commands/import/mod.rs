@@ -1,15 +1,13 @@
 //! `import`.
 
 mod carry_out;
-mod plan;
+pub(super) mod plan;
 mod report;
 
-use std::io::Read;
-use std::path::Path as FilePath;
 use std::time::{Duration, Instant};
 
-use super::Session;
 use super::changes::Changes;
+use super::{Session, read_file};
 use crate::cli::Import;
 use crate::exit::Failure;
 use crate::formats::reg;
@@ -35,7 +33,7 @@ pub fn import(session: &mut Session, options: &Import) -> Result<(), Failure> {
     let mut files = Vec::new();
     for file in &options.files {
         let name = file.display().to_string();
-        let document = reg::parse(&read(file)?);
+        let document = reg::parse(&read_file(file)?);
         let plan = Plan::new(&document, under.as_ref());
         let (outcome, elapsed) = (Outcome::default(), Duration::ZERO);
         files.push(File { name, document, plan, outcome, elapsed });
@@ -93,15 +91,4 @@ fn import_files(
         Ok(()) => Fate::Imported,
         Err(failed) => Fate::NotAll(failed),
     })
-}
-
-fn read(file: &FilePath) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let outcome = if file.as_os_str() == "-" {
-        std::io::stdin().lock().read_to_end(&mut bytes).map(drop)
-    } else {
-        std::fs::read(file).map(|read| bytes = read)
-    };
-    outcome.map_err(|error| Failure::File { name: file.display().to_string(), error })?;
-    Ok(bytes)
 }
