@@ -74,6 +74,7 @@ pub enum Command {
     /// It is durable when the command ends.
     ///
     /// Without --type a value that is there (and that you may read) keeps its type, and a new one is of type sz.
+    /// With --type link it is written to a link itself and not to what it leads to: @ is where it leads.
     Set(Set),
     /// Delete a value from a layer
     ///

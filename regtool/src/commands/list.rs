@@ -26,7 +26,13 @@ fn hives(session: &mut Session, as_json: bool) -> Result<(), Failure> {
     if as_json {
         let hives: Vec<_> = hives
             .iter()
-            .map(|hive| json!({ "name": hive.name, "state": state_name(hive.state) }))
+            .map(|hive| {
+                json!({
+                    "name": hive.name,
+                    "scope": hive.scope.map(|scope| scope.to_string()),
+                    "state": state_name(hive.state),
+                })
+            })
             .collect();
         out.json(&json!({ "hives": hives, "alias": CURRENT_USER }))?;
     } else {
@@ -34,7 +40,7 @@ fn hives(session: &mut Session, as_json: bool) -> Result<(), Failure> {
         for hive in &hives {
             table.add_row(Row::from(vec![
                 output::one_line(&hive.name).as_ref(),
-                "hive",
+                if hive.scope.is_some() { "private hive" } else { "hive" },
                 state_name(hive.state),
             ]));
         }

@@ -26,7 +26,7 @@ mod watch;
 use std::io::Read;
 use std::path::Path as FilePath;
 
-use libreg::{HiveState, Registry, Transaction, TransactionState};
+use libreg::{HiveState, Registry, Transaction, TransactionState, fold};
 
 use crate::cli::Command;
 use crate::exit::Failure;
@@ -159,7 +159,14 @@ impl Session {
     pub fn roots(&mut self) -> Result<Vec<String>, Failure> {
         let status = self.outside()?.status()?;
         let up = status.hives.into_iter().filter(|hive| hive.state == HiveState::Up);
-        Ok(up.map(|hive| hive.name).collect())
+        // A private hive stands before the others of its name, and takes their place.
+        let mut names: Vec<String> = Vec::new();
+        for hive in up {
+            if names.iter().all(|name| fold(name) != fold(&hive.name)) {
+                names.push(hive.name);
+            }
+        }
+        Ok(names)
     }
 }
 

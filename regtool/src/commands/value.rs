@@ -47,7 +47,12 @@ pub fn set(session: &mut Session, options: &Set) -> Result<(), Failure> {
     let layer = options.layer.layer.as_deref();
     let how = SetValue { layer, expected_sequence: options.if_sequence };
     let write = |key: &Key| key.set_value(name, value_type.code(), &data, &how);
-    let sequence = match registry.open_key(&path.key()?, Access::SET_VALUE) {
+    // Where a link leads is written to the link, and all else to what it leads to.
+    let key = match options.value_type {
+        Some(ValueType::Link) => registry.open_link(&path.key()?, Access::SET_VALUE),
+        _ => registry.open_key(&path.key()?, Access::SET_VALUE),
+    };
+    let sequence = match key {
         Err(error) if options.parents && error.is_not_found() => {
             write_new(session, &path, layer, &write)?;
             // Its number was given out at the end.

@@ -1,0 +1,141 @@
+//! `regtool view` and `regtool scope`: commands that see another registry than others do.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use registry_tests::harness::{Process, System, binary};
+use serde_json::Value;
+
+const SCOPE: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
+
+/// The exit code, and what was said on stderr.
+fn failure(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// `regtool` as the command of a view.
+fn regtool() -> String {
+    binary("regtool").into_os_string().into_string().expect("UTF-8")
+}
+
+/// A second loregd, with a Machine of its own for a scope.
+fn private_machine(system: &System) -> Process {
+    let data = system.file("private");
+    fs::create_dir(&data).expect("a directory");
+    let mut loregd = Command::new(binary("loregd"));
+    loregd.env("REDOX_HOSTED", system.path()).arg("--data").arg(data);
+    Process::spawn_ready(loregd.arg("--hive").arg(format!("Machine={SCOPE}")))
+}
+
+#[test]
+fn scopes_are_made_listed_and_deleted() {
+    let system = System::start();
+    assert_eq!(system.output(&["scope", "list"]), "");
+    let braces = format!("{{{}}}", SCOPE.to_uppercase());
+    assert_eq!(system.output(&["scope", "create", &braces]), format!("{SCOPE}\n"));
+    assert_eq!(system.output(&["scope", "create", SCOPE]), format!("{SCOPE}\n"));
+    let new = system.output(&["scope", "create"]);
+    let list = system.output(&["scope", "list"]);
+    assert!(list.contains(SCOPE) && list.contains(new.trim()), "{list}");
+    system.output(&["scope", "delete", new.trim()]);
+    assert_eq!(
+        system.output(&["scope", "list"]),
+        format!("SCOPE{}HIVES\n{SCOPE}\n", " ".repeat(33))
+    );
+    assert_eq!(failure(&system.run(&["scope", "delete", new.trim()])).0, Some(1));
+    assert_eq!(system.run(&["scope", "create", "Machine"]).status.code(), Some(2));
+
+    let _private = private_machine(&system);
+    let list: Value =
+        serde_json::from_str(&system.output(&["scope", "list", "--json"])).expect("JSON");
+    assert_eq!(list, serde_json::json!([{ "scope": SCOPE, "hives": ["Machine"] }]));
+}
+
+#[test]
+fn a_command_sees_the_layers_of_its_view_and_others_do_not() {
+    let system = System::start();
+    let regtool = regtool();
+    system.output(&["set", "-p", "HKLM/A", "v", "1"]);
+    system.output(&["layer", "create", "trial", "--disabled", "--precedence", "1"]);
+    system.output(&["set", "HKLM/A", "v", "2", "--layer", "trial"]);
+    let get = [regtool.as_str(), "get", "HKLM/A", "v"];
+    assert_eq!(system.output(&["get", "HKLM/A", "v"]), "1\n");
+    assert_eq!(system.output(&[&["view", "--layer", "trial", "--"], &get[..]].concat()), "2\n");
+    // In a transaction, too, and in what the command starts.
+    let shell = format!("printf 'begin\\nget HKLM/A v\\nabort\\n' | {regtool} shell");
+    assert_eq!(system.output(&["view", "--layer", "trial", "--", "sh", "-c", &shell]), "2\n");
+
+    // A view within a view has more and not less.
+    system.output(&["layer", "create", "second", "--disabled"]);
+    system.output(&["set", "HKLM/A", "w", "3", "--layer", "second"]);
+    let both = format!("{regtool} get HKLM/A v; {regtool} get HKLM/A w");
+    let inner = ["view", "--layer", "second", "--", "sh", "-c", &both];
+    let outer = [&["view", "--layer", "trial", "--", &regtool], &inner[..]].concat();
+    assert_eq!(system.output(&outer), "2\n3\n");
+    // The default is nothing more than there was.
+    assert_eq!(system.output(&[&["view", "--"], &get[..]].concat()), "1\n");
+}
+
+#[test]
+fn a_command_ends_as_regtool_does_then() {
+    let system = System::start();
+    let view = |command: &[&str]| failure(&system.run(&[&["view", "--"], command].concat()));
+    assert_eq!(view(&["true"]), (Some(0), String::new()));
+    assert_eq!(view(&["sh", "-c", "exit 7"]), (Some(7), String::new()));
+    assert_eq!(view(&["sh", "-c", "kill -9 $$"]), (Some(137), String::new()));
+    let (code, message) = view(&["no-such-command"]);
+    assert_eq!(code, Some(127));
+    assert!(message.starts_with("regtool: no-such-command: "), "{message}");
+    let directory = system.path().to_str().expect("UTF-8");
+    let (code, message) = view(&[directory]);
+    assert_eq!((code, message.lines().count()), (Some(126), 1), "{message}");
+    assert_eq!(system.run(&["view", "--sealed"]).status.code(), Some(2));
+}
+
+#[test]
+fn what_a_view_cannot_have_is_named() {
+    let system = System::start();
+    let run = |more: &[&str]| failure(&system.run(&[&["view"], more, &["--", "true"]].concat()));
+    system.output(&["layer", "create", "trial", "--disabled"]);
+    let none = (Some(1), "regtool: no such layer: none\n".to_owned());
+    assert_eq!(run(&["--layer", "trial", "--layer", "none"]), none);
+    let none = (Some(1), format!("regtool: no such scope: {SCOPE}\n"));
+    assert_eq!(run(&["--layer", "trial", "--scope", SCOPE]).0, Some(0), "SeTcb joins any scope");
+    let Some(user) = system.user(3001, 3001) else { return };
+    let run = |more: &[&str]| failure(&user.run(&[&["view"], more, &["--", "true"]].concat()));
+    assert_ne!(run(&["--scope", SCOPE]), none, "who may not know is not told");
+    let scope = format!(
+        "regtool: access denied: CREATE_SUB_KEY is missing on Machine\\System\\Registry\\Scopes\\{SCOPE}\n"
+    );
+    assert_eq!(run(&["--scope", SCOPE]), (Some(3), scope));
+    let layer = "regtool: access denied: CREATE_SUB_KEY is missing on the layer trial \
+                 (Machine\\System\\Registry\\Layers\\trial)\n";
+    assert_eq!(run(&["--layer", "trial"]), (Some(3), layer.to_owned()));
+}
+
+#[test]
+fn a_scope_s_hive_takes_the_place_of_the_one_that_all_have() {
+    let system = System::start();
+    let regtool = regtool();
+    let _private = private_machine(&system);
+    system.output(&["scope", "create", SCOPE]);
+    system.output(&["set", "-p", "HKLM/A", "v", "everybody's"]);
+    let in_view = |more: &[&str], command: &[&str]| {
+        let view = [&["view", "--scope", SCOPE], more, &["--", &regtool], command].concat();
+        system.run(&view)
+    };
+    let output = |output: Output| {
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    assert_eq!(in_view(&[], &["get", "HKLM/A", "v"]).status.code(), Some(1));
+    output(in_view(&[], &["set", "-p", "HKLM/A", "v", "private"]));
+    assert_eq!(output(in_view(&[], &["get", "HKLM/A", "v"])), "private\n");
+    assert_eq!(system.output(&["get", "HKLM/A", "v"]), "everybody's\n");
+    output(in_view(&[], &["create", "HKCU/Mine"]));
+
+    // Sealed, there is nothing else.
+    assert_eq!(output(in_view(&["--sealed"], &["get", "HKLM/A", "v"])), "private\n");
+    let sealed = failure(&in_view(&["--sealed"], &["list", "HKU"]));
+    assert_eq!(sealed, (Some(1), "regtool: Users: no such key\n".to_owned()));
+}
