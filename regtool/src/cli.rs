@@ -147,7 +147,7 @@ pub enum Command {
     Check(Check),
     /// Print what changes of a key, as it happens
     ///
-    /// One line for each change, until Ctrl-C. A change is one of what you see: what another layer wins against
+    /// One line for each change, until Ctrl-C, which does not end the shell. A change is one of what you see: what another layer wins against
     /// is none. A value that was set is shown as it is when it is read, which may be later than the change.
     ///
     /// `events lost` means that something may have changed that is not told: read what you need again.

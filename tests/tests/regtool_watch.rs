@@ -1,12 +1,13 @@
 //! `regtool watch`: what it prints while others change the registry.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
 use registry_tests::harness::{PATIENCE, Process, System};
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 /// How long a watcher is given to say something before it is given more to tell.
@@ -161,6 +162,40 @@ fn a_watch_ends_by_itself_after_so_many_lines() {
     process.succeed();
     let told: Vec<String> = lines.iter().collect();
     assert_eq!(told, ["set             Machine\\A  v = 1"; 3]);
+}
+
+#[test]
+fn in_the_shell_ctrl_c_ends_a_watch_and_nothing_else() {
+    let system = System::start();
+    system.output(&["create", "HKLM/A"]);
+    let mut shell = system.regtool(&["shell"]);
+    let mut shell =
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("regtool runs");
+    let mut stdin = shell.stdin.take().expect("piped");
+    let mut lines =
+        BufReader::new(shell.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    stdin.write_all(b"watch \\Machine\\A\npwd\n").expect("the shell reads");
+    drop(stdin);
+    let pid = rustix::process::Pid::from_child(&shell);
+    let mut shell = Process::from(shell);
+    let prod = || drop(system.output(&["set", "HKLM/A", "v", "1"]));
+    let (tell, told) = channel();
+    let reader = thread::spawn(move || {
+        let first = lines.next();
+        // The test may have given up.
+        let _ = tell.send(first);
+        lines.last()
+    });
+    let first = loop {
+        prod();
+        if let Ok(first) = told.recv_timeout(BRIEFLY) {
+            break first;
+        }
+    };
+    assert_eq!(first.as_deref(), Some("set             Machine\\A  v = 1"));
+    kill_process(pid, Signal::INT).expect("a signal");
+    shell.succeed();
+    assert_eq!(reader.join().expect("lines").as_deref(), Some("\\"));
 }
 
 #[test]

@@ -122,6 +122,11 @@ impl Session {
         })
     }
 
+    /// Whether commands are typed one after the other, and another one follows.
+    fn is_shell(&self) -> bool {
+        self.current.is_some()
+    }
+
     /// Where relative paths begin.
     pub fn current(&self) -> Path {
         self.current.clone().unwrap_or_default()

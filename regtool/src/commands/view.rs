@@ -19,7 +19,7 @@ use redox::spawn;
 use super::Session;
 use crate::cli::View;
 use crate::exit::{Failure, complain};
-use crate::interrupt;
+use crate::interrupt::Held;
 use crate::output;
 
 /// The exit codes of a command that did not run, as shells have them.
@@ -37,8 +37,11 @@ pub fn view(session: &mut Session, options: &View) -> Result<(), Failure> {
     let mut command = Command::new(program);
     command.args(arguments);
     let view = root(session.outside()?, options)?;
-    let ended = interrupt::left_to_others(|| spawn(&mut command, &view)?.wait());
-    match ended.map(exit_code) {
+    let run = |command| {
+        let _held = Held::new()?;
+        spawn(command, &view)?.wait()
+    };
+    match run(&mut command).map(exit_code) {
         Ok(0) => Ok(()),
         Ok(code) => Err(Failure::Ended(code)),
         Err(error) => {

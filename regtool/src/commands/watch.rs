@@ -1,11 +1,17 @@
 //! `watch`.
 
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::AsRawFd;
+
+use event::{EventFlags, EventQueue};
 use libreg::{Access, Event, EventKind, Key, Value};
 use serde_json::{Value as Json, json};
 
 use super::Session;
 use crate::cli::Watch;
 use crate::exit::Failure;
+use crate::interrupt::Interrupts;
 use crate::output::{self, Out};
 use crate::path::{Path, is_separator};
 
@@ -13,11 +19,9 @@ pub fn watch(session: &mut Session, options: &Watch) -> Result<(), Failure> {
     let path = session.path(&options.path)?;
     let key = session.registry()?.open_key(&path.key()?, Access::NOTIFY)?;
     let events = key.watch(options.filter(), options.subtree)?;
-    let count =
-        options.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
     let mut out = Out::stdout();
-    for event in events.take(count) {
-        let event = event?;
+    let mut left = options.count;
+    let tell = |event: Event| {
         let value = value_now(&key, &event);
         if options.json {
             out.line(event_json(&path, &event, value.as_ref()))?;
@@ -27,8 +31,59 @@ pub fn watch(session: &mut Session, options: &Watch) -> Result<(), Failure> {
         }
         // Whoever reads this waits for it.
         out.flush()?;
+        left = left.map(|left| left - 1);
+        Ok(if left == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    };
+    // Ctrl-C ends the command, and the shell goes on.
+    if session.is_shell() { until_interrupted(events, tell) } else { for_ever(events, tell) }
+}
+
+fn for_ever(
+    events: libreg::Watch,
+    mut tell: impl FnMut(Event) -> Result<ControlFlow<()>, Failure>,
+) -> Result<(), Failure> {
+    for event in events {
+        if tell(event?)?.is_break() {
+            break;
+        }
     }
-    out.finish()
+    Ok(())
+}
+
+event::user_data! {
+    enum Source {
+        Watch,
+        Interrupts,
+    }
+}
+
+fn until_interrupted(
+    mut events: libreg::Watch,
+    mut tell: impl FnMut(Event) -> Result<ControlFlow<()>, Failure>,
+) -> Result<(), Failure> {
+    let waiting = |error| Failure::File { name: "the watch".to_owned(), error };
+    let queue_failed =
+        |error: libredox::error::Error| waiting(io::Error::from_raw_os_error(error.errno()));
+    let mut interrupts = Interrupts::new().map_err(waiting)?;
+    let queue = EventQueue::new().map_err(queue_failed)?;
+    for (descriptor, source) in
+        [(events.as_raw_fd(), Source::Watch), (interrupts.as_raw_fd(), Source::Interrupts)]
+    {
+        queue.subscribe(descriptor as usize, source, EventFlags::READ).map_err(queue_failed)?;
+    }
+    loop {
+        while let Some(event) = events.try_next()? {
+            if tell(event)?.is_break() || interrupts.came() {
+                return Ok(());
+            }
+        }
+        match queue.next_event() {
+            Err(error) if error.is_interrupt() => {}
+            Err(error) => return Err(queue_failed(error)),
+            Ok(_) if interrupts.came() => return Ok(()),
+            Ok(_) => {}
+        }
+    }
 }
 
 /// The value that was set, as it is now; `None` if it cannot be read, whyever, or has gone again.
