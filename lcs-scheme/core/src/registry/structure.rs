@@ -239,7 +239,9 @@ impl<B: Backend> Registry<B> {
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
         let deleted_layer = self.may_delete_here(&handle, &layer)?;
         let goes = match &deleted_layer {
-            Some(name) if site.transaction.is_none() => Some(self.locks.layer_goes(name).await),
+            Some(layer) if site.transaction.is_none() => {
+                Some(self.locks.layer_goes(layer.folded()).await)
+            }
             _ => None,
         };
         let (parent, name) = handle.named()?;
@@ -261,7 +263,7 @@ impl<B: Backend> Registry<B> {
             held.found.entries.iter().filter(|entry| entry.layer.folded != layer.folded);
         let still_named = others.any(|entry| entry.target == Target::Key(victim));
         let more = match &deleted_layer {
-            Some(name) if site.transaction.is_none() => self.note_deletion(name).await?,
+            Some(layer) if site.transaction.is_none() => self.note_deletion(layer).await?,
             _ => More::default(),
         };
         self.write_entry(&held, layer, None, more).await?;
@@ -270,11 +272,11 @@ impl<B: Backend> Registry<B> {
             None if !still_named => self.orphaned(site.slot, [victim].into()).await,
             _ => {}
         }
-        if let Some(name) = deleted_layer
+        if let Some(layer) = deleted_layer
             && site.transaction.is_none()
         {
             drop((victim_goes, held, goes));
-            self.layer_deleted(&name, handle.token.user()).await;
+            self.layer_deleted(&layer, handle.token.user()).await;
         }
         Ok(())
     }

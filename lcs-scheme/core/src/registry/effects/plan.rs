@@ -126,8 +126,9 @@ impl<B: Backend> Registry<B> {
         if touches.is_empty() {
             return watched;
         }
-        watched._locks = self.hold_names(slot, &touches).await;
+        // In this order: an earlier step may wait for the same names.
         self.wait_for(earlier).await;
+        watched._locks = self.hold_names(slot, &touches).await;
         let epoch = self.with(|state| state.hives.get(slot).map_or(0, |slot| slot.table_epoch));
         watched.plan = Some(self.plan(Plan::new(slot, epoch), writes, touches).await);
         watched

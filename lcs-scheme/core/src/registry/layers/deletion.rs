@@ -35,14 +35,13 @@ fn marker(slot: &Slot) -> String {
 
 impl<B: Backend> Registry<B> {
     /// What notes that the entries of a layer are to go from all hives there are.
-    pub(in super::super) async fn note_deletion(&self, layer: &str) -> Result<More, Error> {
+    pub(in super::super) async fn note_deletion(&self, layer: &KeyName) -> Result<More, Error> {
         let list = self.with(|state| state.own_keys().map(|own| own.pending_deletion.clone()))?;
-        let (display, markers) = self.with(|state| {
-            let display = state.layers.get(layer).map(|layer| layer.name.display().to_string());
+        let markers = self.with(|state| {
             let known = state.hives.iter().filter(|slot| slot.was_registered());
-            (display, known.map(marker).collect::<Vec<_>>())
+            known.map(marker).collect::<Vec<_>>()
         });
-        let name = KeyName::new(display.as_deref().unwrap_or(layer), usize::MAX)?.to_rsi();
+        let name = layer.to_rsi();
         let base = KeyName::new(BASE_LAYER, usize::MAX)?.to_rsi();
         let found = self.lookup_folded(list.site, list.key, &name.folded).await?;
         let there = found.entries.iter().find(|entry| entry.layer.folded == BASE_LAYER);
@@ -89,10 +88,10 @@ impl<B: Backend> Registry<B> {
 
     /// A layer's metadata key is gone, and the table knows it: removes the layer's entries from all hives that
     /// are in service.
-    pub(in super::super) async fn layer_deleted(&self, layer: &str, user: Sid) {
-        self.backend.audit(AuditEvent::LayerDeleted { layer: layer.into(), user });
+    pub(in super::super) async fn layer_deleted(&self, layer: &KeyName, user: Sid) {
+        self.backend.audit(AuditEvent::LayerDeleted { layer: layer.display().into(), user });
         let slots = self.with(|state| state.hives.ids());
-        self.purge(layer, slots).await;
+        self.purge(layer.folded(), slots).await;
     }
 
     /// Removes the entries of layers that were deleted from the hives that are in service and may have some.

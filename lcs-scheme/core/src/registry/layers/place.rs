@@ -169,13 +169,13 @@ impl<B: Backend> Registry<B> {
         })
     }
 
-    /// Fails if a handle's key may not be deleted from this layer. Gives the folded name of the layer that ends
-    /// with it, if one does.
+    /// Fails if a handle's key may not be deleted from this layer. Gives the name of the layer that ends with it,
+    /// if one does.
     pub(in super::super) fn may_delete_here(
         &self,
         handle: &KeyHandle,
         layer: &Name,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<KeyName>, Error> {
         self.with(|state| {
             if state.is_own(handle.key) {
                 return Err(Error::Invalid("LCS needs this key"));
@@ -195,7 +195,7 @@ impl<B: Backend> Registry<B> {
             {
                 return Err(Error::Invalid("the transaction wrote into the layer"));
             }
-            Ok(Some(name.into()))
+            Ok(Some(handle.name.clone()))
         })
     }
 
@@ -237,10 +237,15 @@ impl<B: Backend> Registry<B> {
 }
 
 impl<B: Backend> Registry<B> {
-    /// The folded names of the layers that a transaction will delete.
-    pub(in super::super) fn deleted_layers(&self, site: Site) -> Result<Vec<String>, Error> {
-        let Some(id) = site.transaction else { return Ok(Vec::new()) };
-        Ok(self.with(|state| state.deleted_by(id)))
+    /// The layers that a transaction will delete.
+    pub(in super::super) fn deleted_layers(&self, id: TransactionId) -> Vec<KeyName> {
+        self.with(|state| {
+            let names = state.deleted_by(id).into_iter().filter_map(|folded| {
+                let known = state.layers.get(&folded).map(|layer| layer.name.clone());
+                known.or_else(|| KeyName::new(&folded, usize::MAX).ok())
+            });
+            names.collect()
+        })
     }
 
     /// Holds the layers of a transaction that is about to be committed: those that it writes into stay, and
@@ -248,13 +253,13 @@ impl<B: Backend> Registry<B> {
     pub(in super::super) async fn hold_layers(
         &self,
         site: Site,
-        deleted: &[String],
+        deleted: &[KeyName],
     ) -> Vec<Guard<'_>> {
         let mut layers = self.with_writes(site, WriteSet::layers).unwrap_or_default();
-        layers.extend(deleted.iter().cloned());
+        layers.extend(deleted.iter().map(|layer| String::from(layer.folded())));
         let mut held = Vec::new();
         for layer in layers {
-            held.push(if deleted.contains(&layer) {
+            held.push(if deleted.iter().any(|deleted| deleted.folded() == layer) {
                 self.locks.layer_goes(&layer).await
             } else {
                 self.locks.layer_stays(&layer).await
@@ -268,13 +273,13 @@ impl<B: Backend> Registry<B> {
         &self,
         id: TransactionId,
         site: Site,
-        deleted: &[String],
+        deleted: &[KeyName],
     ) -> Result<(), Error> {
         for layer in deleted {
             let list = self.with(|state| state.own_keys().map(|own| own.pending_deletion.key))?;
             // An attempt that failed may have left it there.
             let noted = self.with_writes(site, |writes| {
-                writes.made_children(list).any(|record| record.name.folded == *layer)
+                writes.made_children(list).any(|record| record.name.folded == layer.folded())
             });
             if noted == Some(true) {
                 continue;

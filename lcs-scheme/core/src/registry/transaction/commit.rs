@@ -60,7 +60,7 @@ impl<B: Backend> Registry<B> {
         let _no_steps = self.locks.no_steps(site).await;
         // Another commit of it may have come first.
         self.used(Some(id))?;
-        let deleted = self.deleted_layers(site)?;
+        let deleted = self.deleted_layers(id);
         let layers = self.hold_layers(site, &deleted).await;
         // While it waited for others, it may have come to its end.
         self.with(|state| state.open_transaction(id).map(drop))?;
