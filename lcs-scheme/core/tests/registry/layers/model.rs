@@ -567,7 +567,7 @@ impl Model {
     pub fn comes_up(&mut self, hive: Hive) {
         self.down.remove(&hive);
         self.changed.insert(hive);
-        if !self.pending.is_empty() {
+        if self.pending.values().any(|hives| hives.contains(&hive)) {
             self.changed.insert(Hive::Machine);
         }
         self.pending.retain(|_, hives| {

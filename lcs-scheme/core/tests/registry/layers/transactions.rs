@@ -111,10 +111,10 @@ impl Transaction {
         layer: Layer,
         now: i64,
     ) -> Result<(), Failure> {
-        self.must_take(hive)?;
         if self.deletes_layer(layer) {
             return Err(Failure::Invalid);
         }
+        self.must_take(hive)?;
         self.hive = Some(hive);
         self.state = TransactionState::ActiveBound;
         for change in changes {
