@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # For all calls of cargo that build, e.g. --locked.
 CARGO_FLAGS ?=
 
-# How long each fuzz target runs.
+# How long each fuzz target, or the comparison with the model, runs.
 SECONDS := 60
 
 # What ships on Redox.
@@ -17,7 +17,7 @@ REDOX_CRATES := lcs-abi lcs-core lcs-daemon lcs-scheme loregd libreg regtool
 REDOX_RUST := env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$(TARGET)/redox"
 REDOX_NEEDS := Debian's packages rustc-web, cargo-web and rust-web-src
 
-.PHONY: help build run test lint redox-check fuzz clean
+.PHONY: help build run test lint redox-check fuzz model clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -68,6 +68,9 @@ fuzz: ## Run each fuzz target for SECONDS=60
 		echo "skipped: cargo-fuzz is not installed" \
 			"(rustup toolchain install nightly; cargo install --locked cargo-fuzz)"; \
 	fi
+
+model: ## Compare registry and model in random histories for SECONDS=60, again from SEED if it is given
+	MODEL_SECONDS=$(SECONDS) cargo test $(CARGO_FLAGS) -p lcs-core --test registry layers:: -- --nocapture
 
 clean: ## Remove everything that was built, and the registry of make run
 	cargo clean

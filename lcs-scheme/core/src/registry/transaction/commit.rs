@@ -114,7 +114,14 @@ impl<B: Backend> Registry<B> {
         layered: Vec<(Guid, String)>,
     ) -> Result<HashMap<Guid, Vec<u8>>, Error> {
         let unnamed = self.with_writes(site, WriteSet::unnamed).unwrap_or_default();
-        none_of(unnamed.into_iter().map(|key| self.has_visible_children(site, key))).await?;
+        none_of(unnamed.into_iter().map(async |key| {
+            match self.has_visible_children(site, key).await {
+                // Somebody else has deleted it.
+                Err(Error::NotFound(_)) => Ok(true),
+                found => found,
+            }
+        }))
+        .await?;
         let layered = layered.into_iter();
         none_of(layered.map(|(key, name)| self.has_too_many_layers(site, key, name))).await?;
         let given = self.with_writes(site, |writes| {
