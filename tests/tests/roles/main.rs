@@ -85,7 +85,7 @@ fn a_role_is_put_on_looked_at_and_taken_off() {
     let before = everything(&system);
 
     installed(&system, WEB_SERVER);
-    let tree = "Machine\\Software\n├─ Current -> Machine\\Software\\Web\n├─ Limits\n│  │ Files = 4096 (0x1000)\n\
+    let tree = "Machine\\Software\n├─ Current -> Machine\\Software\\Web\n│    @ = Machine\\Software\\Web\n├─ Limits\n│    Files = 4096 (0x1000)\n\
                 └─ Web\n   │ @ = a default\n   │ Cache = %TMP%/web\n   │ Modules = \"gzip\", \"tls\"\n   │ Port = 8080 \
                 (0x1f90)\n   └─ Sites\n      └─ Example\n";
     assert_eq!(system.output(&["tree", "HKLM/Software", "--values"]), tree);

@@ -103,7 +103,10 @@ impl State {
                 }
                 if uncertain {
                     deliveries.add(id, nameless(EventKind::Overflow));
-                    continue;
+                    // Keys of LCS's own are in base alone, so that the table makes no difference to them.
+                    if id != WatcherId::Own || filter != NOTIFY_SUBKEY {
+                        continue;
+                    }
                 }
                 let private = watcher.view.private_layers.as_slice();
                 let winners = match known.iter().find(|(other, _)| *other == private) {
