@@ -103,7 +103,7 @@ impl Hive {
             }
         }
         let owner = if company == Company::Keys { "shared" } else { name };
-        for number in 0..1 + dice.below(3) {
+        for number in 0..1 + dice.below(2) {
             let parent = &self.keys[index(dice, self.keys.len())];
             if hidden.iter().any(|above| parent.starts_with(above)) {
                 continue;
@@ -119,8 +119,10 @@ impl Hive {
                         role.push_str("sd = 'D:P(A;CI;KA;;;SY)(A;CI;KA;;;BA)'\n");
                     }
                     content(&mut role, dice);
-                    head(&mut role, &format!("{key}\\deep\\deeper"));
-                    content(&mut role, dice);
+                    if choice == 2 {
+                        head(&mut role, &format!("{key}\\deep\\deeper"));
+                        content(&mut role, dice);
+                    }
                 }
             }
         }

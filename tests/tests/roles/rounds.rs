@@ -99,6 +99,8 @@ struct Round<'a> {
     texts: [String; 3],
     /// Which are installed, in the order in which they were.
     installed: Vec<usize>,
+    /// The last export of the hive: it is what it was since then.
+    now: Vec<u8>,
     /// What each export of the hive was, without sequence numbers, by what was installed.
     known: HashMap<Vec<usize>, String>,
     figures: Figures,
@@ -114,16 +116,18 @@ impl<'a> Round<'a> {
             fs::write(file, text).expect("a role file");
         }
         let (installed, known, figures) = (Vec::new(), HashMap::new(), Figures::default());
-        Round { hive, company, dice, names, files, texts, installed, known, figures }
+        let now = Vec::new();
+        Round { hive, company, dice, names, files, texts, installed, now, known, figures }
     }
 
     fn run(mut self) -> Figures {
-        let untouched = self.export();
+        self.look();
+        let untouched = self.now.clone();
         // What was put on last is taken off first: everything is seen again, down to the sequence numbers.
         let mut seen = Vec::new();
         for role in self.any_order() {
-            let before = self.export();
-            if self.install(role, &before) {
+            let before = self.now.clone();
+            if self.install(role) {
                 seen.push(before);
             }
         }
@@ -138,8 +142,7 @@ impl<'a> Round<'a> {
             let on = self.dice.below(2) == 0;
             match to_come.pop() {
                 Some(role) if on || self.installed.is_empty() => {
-                    let before = self.export();
-                    self.install(role, &before);
+                    self.install(role);
                 }
                 left => {
                     to_come.extend(left);
@@ -156,7 +159,7 @@ impl<'a> Round<'a> {
     }
 
     /// Installs a role, or nothing.
-    fn install(&mut self, role: usize, before: &[u8]) -> bool {
+    fn install(&mut self, role: usize) -> bool {
         let file = self.files[role].as_os_str().to_owned();
         match regtool(["role".into(), "install".into(), file]) {
             Ok(()) => {
@@ -167,13 +170,16 @@ impl<'a> Round<'a> {
                 }
                 self.installed.push(role);
                 self.figures.installed += 1;
+                self.look();
                 self.compare();
                 true
             }
             Err(error) => {
                 assert!(self.company == Company::Keys, "{error}: {}", self.texts[role]);
                 self.figures.refused += 1;
-                self.is_as(before, "a role could not be installed");
+                let before = self.now.clone();
+                self.look();
+                self.is_as(&before, "a role could not be installed");
                 false
             }
         }
@@ -185,6 +191,7 @@ impl<'a> Round<'a> {
         let remove = [family[0].into(), family[1].into(), name];
         regtool(remove).unwrap_or_else(|error| panic!("{error}"));
         self.installed.retain(|installed| *installed != role);
+        self.look();
         self.compare();
     }
 
@@ -193,7 +200,7 @@ impl<'a> Round<'a> {
         if self.company == Company::Keys {
             return;
         }
-        let export = without_sequences(&self.export());
+        let export = without_sequences(&self.now);
         if let Some(known) = self.known.get(&self.installed) {
             assert!(
                 *known == export,
@@ -207,13 +214,12 @@ impl<'a> Round<'a> {
     }
 
     fn is_as(&self, before: &[u8], when: &str) {
-        let now = self.export();
         assert!(
-            now == before,
+            self.now == before,
             "{}\n{}\n{}",
             self.described(when),
             String::from_utf8_lossy(before),
-            String::from_utf8_lossy(&now)
+            String::from_utf8_lossy(&self.now)
         );
     }
 
@@ -221,12 +227,13 @@ impl<'a> Round<'a> {
         format!("{when}; {:?} are installed\n{}", self.installed, self.texts.join("\n"))
     }
 
-    fn export(&self) -> Vec<u8> {
+    /// Exports the hive.
+    fn look(&mut self) {
         let file = self.files[0].with_extension("json");
         let export = ["export".into(), OsString::from(&self.hive.path), "--format".into()];
         let into = ["json".into(), "-o".into(), file.as_os_str().to_owned()];
         regtool(export.into_iter().chain(into)).unwrap_or_else(|error| panic!("{error}"));
-        fs::read(file).expect("an export")
+        self.now = fs::read(file).expect("an export");
     }
 
     fn any_order(&mut self) -> [usize; 3] {
