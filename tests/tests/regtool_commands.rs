@@ -74,7 +74,7 @@ fn each_kind_of_failure_has_its_exit_code_and_one_line() {
     fails(&system, &["create", "Machine/A/B"], 1, "Machine\\A\\B: no such parent key");
     fails(&system, &["list", "a\\\\b"], 2, "a\\\\b: an empty name between two separators");
     fails(&system, &["info", "\\"], 2, "\\: not a key");
-    fails(&system, &["delete", "Machine/System"], 5, "Machine\\System: has subkeys");
+    fails(&system, &["delete", "Machine/System"], 5, "Machine\\System: cannot be deleted");
     fails(&system, &["delete", "Machine"], 5, "Machine: cannot be deleted");
     fails(
         &system,

@@ -58,7 +58,7 @@ fn a_layer_covers_what_is_below_it_and_leaves_no_trace() {
 
     system.output(&["layer", "precedence", "policy", "10"]);
     system.output(&["layer", "delete", "policy"]);
-    assert_eq!(system.output(&["tree", key, "--values"]), "Machine\\Editor\n   Tabs = 2 (0x2)\n");
+    assert_eq!(system.output(&["tree", key, "--values"]), "Machine\\Editor\n  Tabs = 2 (0x2)\n");
     system.output(&["layer", "create", "policy", "--precedence", "10"]);
     assert_eq!(tabs(), "2\n");
 }

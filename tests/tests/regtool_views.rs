@@ -1,8 +1,10 @@
 //! `regtool view` and `regtool scope`: commands that see another registry than others do.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
+use registry_tests::eventually::eventually;
 use registry_tests::harness::{Process, System, binary};
 use serde_json::Value;
 
@@ -20,8 +22,13 @@ fn regtool() -> String {
 
 /// A second loregd, with a Machine of its own for a scope.
 fn private_machine(system: &System) -> Process {
+    fs::create_dir(system.file("private")).expect("a directory");
+    private_again(system)
+}
+
+/// The same, on what it left behind.
+fn private_again(system: &System) -> Process {
     let data = system.file("private");
-    fs::create_dir(&data).expect("a directory");
     let mut loregd = Command::new(binary("loregd"));
     loregd.env("REDOX_HOSTED", system.path()).arg("--data").arg(data);
     Process::spawn_ready(loregd.arg("--hive").arg(format!("Machine={SCOPE}")))
@@ -99,18 +106,59 @@ fn what_a_view_cannot_have_is_named() {
     system.output(&["layer", "create", "trial", "--disabled"]);
     let none = (Some(1), "regtool: no such layer: none\n".to_owned());
     assert_eq!(run(&["--layer", "trial", "--layer", "none"]), none);
-    let none = (Some(1), format!("regtool: no such scope: {SCOPE}\n"));
     assert_eq!(run(&["--layer", "trial", "--scope", SCOPE]).0, Some(0), "SeTcb joins any scope");
     let Some(user) = system.user(3001, 3001) else { return };
     let run = |more: &[&str]| failure(&user.run(&[&["view"], more, &["--", "true"]].concat()));
-    assert_ne!(run(&["--scope", SCOPE]), none, "who may not know is not told");
     let scope = format!(
         "regtool: access denied: CREATE_SUB_KEY is missing on Machine\\System\\Registry\\Scopes\\{SCOPE}\n"
     );
+    assert_eq!(run(&["--scope", SCOPE]), (Some(3), scope.clone()), "who may not join is not told");
+    system.output(&["scope", "create", SCOPE]);
     assert_eq!(run(&["--scope", SCOPE]), (Some(3), scope));
     let layer = "regtool: access denied: CREATE_SUB_KEY is missing on the layer trial \
                  (Machine\\System\\Registry\\Layers\\trial)\n";
     assert_eq!(run(&["--layer", "trial"]), (Some(3), layer.to_owned()));
+}
+
+#[test]
+fn a_layer_is_being_deleted_until_all_sources_have_taken_part() {
+    let system = System::start();
+    let mut private = private_machine(&system);
+    system.output(&["scope", "create", SCOPE]);
+    system.output(&["layer", "create", "policy"]);
+    let set = [&regtool(), "set", "-p", "HKLM/A", "v", "1", "--layer", "policy"];
+    system.output(&[&["view", "--scope", SCOPE, "--"], &set[..]].concat());
+
+    // A hive of a view is waited for. This view ends with its input.
+    let mut view = system.regtool(&["view", "--scope", SCOPE, "--", "sh", "-c", "echo up; cat"]);
+    let mut view = view.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("regtool runs");
+    let mut line = String::new();
+    let stdout = view.stdout.take().expect("piped");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    private.kill();
+    eventually("a hive that is down", || {
+        let status: Value = serde_json::from_str(&system.output(&["status", "--json"])).ok()?;
+        let mut hives = status["hives"].as_array()?.iter();
+        hives.any(|hive| hive["state"] == "down").then_some(())
+    });
+    system.output(&["layer", "delete", "policy"]);
+    let list = system.output(&["layer", "list"]);
+    let pending = format!("\npolicy is being deleted; it waits for: Machine{{{SCOPE}}}\n");
+    assert!(list.ends_with(&pending), "{list}");
+    let busy = "regtool: Machine\\System\\Registry\\Layers\\policy: a layer of this name is being deleted\n";
+    let create = failure(&system.run(&["layer", "create", "policy"]));
+    assert_eq!(create, (Some(5), busy.to_owned()));
+
+    let _private = private_again(&system);
+    eventually("the end of a deletion", || {
+        (!system.output(&["layer", "list"]).contains("is being deleted")).then_some(())
+    });
+    system.output(&["layer", "create", "policy"]);
+    let check = [&regtool(), "check", "HKLM/A", "v"];
+    let output = system.run(&[&["view", "--scope", SCOPE, "--"], &check[..]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    drop(view.stdin.take());
+    view.wait().expect("regtool ends");
 }
 
 #[test]
@@ -134,7 +182,15 @@ fn a_scope_s_hive_takes_the_place_of_the_one_that_all_have() {
     assert_eq!(system.output(&["get", "HKLM/A", "v"]), "everybody's\n");
     output(in_view(&[], &["create", "HKCU/Mine"]));
 
+    // Outside, a hive that is not seen is not looked into, though administrators are told of it.
+    assert_eq!(system.output(&["find", "everybody*"]), "Machine\\A  v = everybody's\n");
+    assert!(!system.output(&["list"]).contains("private"));
+
     // Sealed, there is nothing else.
+    let hives =
+        "NAME         TYPE          STATE\nMachine      private hive  up\nCurrentUser  alias\n";
+    assert_eq!(output(in_view(&["--sealed"], &["list"])), hives);
+    output(in_view(&["--sealed"], &["status"]));
     assert_eq!(output(in_view(&["--sealed"], &["get", "HKLM/A", "v"])), "private\n");
     let sealed = failure(&in_view(&["--sealed"], &["list", "HKU"]));
     assert_eq!(sealed, (Some(1), "regtool: Users: no such key\n".to_owned()));

@@ -123,7 +123,12 @@ impl Registry {
     fn missing_to_join(&self, scopes: &[Guid], layers: &[String]) -> Option<MissingRights> {
         let on_scope = |scope: &Guid| {
             let path = [SCOPES.as_slice(), &[&scope.to_string()]].concat().join("\\");
-            self.missing_on(&path, false, Access::CREATE_SUB_KEY).missing(&path)
+            let granted = match self.missing_on(&path, false, Access::CREATE_SUB_KEY) {
+                // Whether a scope is there is not for those to know who may not join it.
+                Granted::NoKey => Granted::AllBut(Access::CREATE_SUB_KEY),
+                granted => granted,
+            };
+            granted.missing(&path)
         };
         let on_layer = |layer: &String| self.missing_on_layer(layer, Access::CREATE_SUB_KEY);
         scopes.iter().find_map(on_scope).or_else(|| layers.iter().find_map(on_layer))

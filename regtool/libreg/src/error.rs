@@ -264,6 +264,9 @@ impl Error {
             (EINVAL, Attempt::Commit) => {
                 "the transaction is over, or nothing was written in it".to_owned()
             }
+            (EBUSY, Attempt::CreateKey { .. }) if denial::is_layer(&self.path) => {
+                "a layer of this name is being deleted".to_owned()
+            }
             (EBUSY, Attempt::Begin) => "too many transactions at once".to_owned(),
             (EAGAIN, Attempt::SetValue { name, expected_sequence: Some(0), layer }) => {
                 format!("the layer {} has a value {}", named(layer), Name(name))

@@ -21,7 +21,7 @@ pub fn list(session: &mut Session, options: &List) -> Result<(), Failure> {
 }
 
 fn hives(session: &mut Session, as_json: bool) -> Result<(), Failure> {
-    let hives = session.registry()?.status()?.hives;
+    let hives = session.hives()?;
     let mut out = Out::stdout();
     if as_json {
         let hives: Vec<_> = hives

@@ -26,7 +26,7 @@ mod watch;
 use std::io::Read;
 use std::path::Path as FilePath;
 
-use libreg::{HiveState, Registry, Transaction, TransactionState, fold};
+use libreg::{Access, HiveState, HiveStatus, Registry, Transaction, TransactionState, fold};
 
 use crate::cli::Command;
 use crate::exit::Failure;
@@ -162,16 +162,22 @@ impl Session {
 
     /// The names with which a path can begin and lead somewhere.
     pub fn roots(&mut self) -> Result<Vec<String>, Failure> {
-        let status = self.outside()?.status()?;
-        let up = status.hives.into_iter().filter(|hive| hive.state == HiveState::Up);
-        // A private hive stands before the others of its name, and takes their place.
-        let mut names: Vec<String> = Vec::new();
-        for hive in up {
-            if names.iter().all(|name| fold(name) != fold(&hive.name)) {
-                names.push(hive.name);
-            }
-        }
-        Ok(names)
+        let up = self.hives()?.into_iter().filter(|hive| hive.state == HiveState::Up);
+        Ok(up.map(|hive| hive.name).collect())
+    }
+
+    /// The hives of this view, whatever their state.
+    fn hives(&mut self) -> Result<Vec<HiveStatus>, Failure> {
+        let registry = self.outside()?;
+        let hives = registry.status()?.hives;
+        // Administrators who are in no view are told of all private hives, which they do not see.
+        let is_seen = |hive: &HiveStatus| {
+            let same_name = hives.iter().filter(|other| fold(&other.name) == fold(&hive.name));
+            let opened = || registry.open_key(&hive.name, Access::MAXIMUM_ALLOWED);
+            hive.scope.is_none()
+                || same_name.count() == 1 && !opened().is_err_and(|error| error.is_not_found())
+        };
+        Ok(hives.iter().filter(|hive| is_seen(hive)).cloned().collect())
     }
 }
 

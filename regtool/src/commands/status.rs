@@ -32,9 +32,10 @@ pub fn status(session: &mut Session, options: &Status) -> Result<(), Failure> {
         }
     }
     out.finish()?;
-    let up = status.hives.iter().any(|hive| {
-        hive.scope.is_none() && hive.state == HiveState::Up && fold(&hive.name) == "machine"
-    });
+    // Private ones are told beside the one that all have to those only who are in no view.
+    let mut machines = status.hives.iter().filter(|hive| fold(&hive.name) == "machine");
+    let own = machines.clone().find(|hive| hive.scope.is_none()).or_else(|| machines.next());
+    let up = own.is_some_and(|hive| hive.state == HiveState::Up);
     if up { Ok(()) } else { Err(Failure::NotUp("the hive Machine is not up".to_owned())) }
 }
 
