@@ -12,3 +12,4 @@ mod security;
 mod settings;
 mod sources;
 mod transactions;
+mod watches;
