@@ -114,14 +114,7 @@ impl<B: Backend> Registry<B> {
         layered: Vec<(Guid, String)>,
     ) -> Result<HashMap<Guid, Vec<u8>>, Error> {
         let unnamed = self.with_writes(site, WriteSet::unnamed).unwrap_or_default();
-        none_of(unnamed.into_iter().map(async |key| {
-            match self.has_visible_children(site, key).await {
-                // Somebody else has deleted it.
-                Err(Error::NotFound(_)) => Ok(true),
-                found => found,
-            }
-        }))
-        .await?;
+        none_of(unnamed.into_iter().map(|key| self.has_visible_children(site, key))).await?;
         let layered = layered.into_iter();
         none_of(layered.map(|(key, name)| self.has_too_many_layers(site, key, name))).await?;
         let given = self.with_writes(site, |writes| {
@@ -327,15 +320,16 @@ impl<B: Backend> Registry<B> {
     }
 }
 
-/// Fails if one of these findings is the case.
+/// Fails if one of these findings is the case, or what it is about is gone.
 async fn none_of(
     findings: impl Iterator<Item = impl Future<Output = Result<bool, Error>>>,
 ) -> Result<(), Error> {
     let mut findings = stream::iter(findings).buffer_unordered(CHECKED_AT_ONCE);
     while let Some(found) = findings.next().await {
-        if found? {
-            return Err(Error::ConditionFailed);
-        }
+        match found {
+            Ok(true) | Err(Error::NotFound(_)) => return Err(Error::ConditionFailed),
+            found => found?,
+        };
     }
     Ok(())
 }

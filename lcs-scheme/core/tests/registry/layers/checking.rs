@@ -42,10 +42,8 @@ impl Player {
     pub fn read_events(&mut self, place: usize) {
         let handle = &self.handles[place];
         let (id, number, key) = (handle.id, handle.number, handle.key);
-        let waiting = self.model.watches.get(&number).map_or(0, super::watching::Watch::waiting);
-        if !self.sees_bookkeeping(key) {
-            assert_eq!(self.client.registry.is_readable(id), Ok(waiting > 0));
-        }
+        let waits = self.model.watches.get(&number).is_some_and(|watch| watch.waiting() > 0);
+        let readable = self.client.registry.is_readable(id);
         let read = self.client.registry.read_events(id, ROOM);
         let Some(watch) = self.model.watches.get_mut(&number) else {
             assert!(matches!(read, Err(Error::Invalid(_))), "{read:?}");
@@ -74,6 +72,7 @@ impl Player {
             }
         }
         assert!(found.is_empty(), "too many: {whole:?}: {batches:?}");
+        assert!(readable == Ok(waits) || self.sees_bookkeeping(key), "{readable:?}, not {waits}");
         assert_eq!(self.client.registry.is_readable(id), Ok(false));
     }
 

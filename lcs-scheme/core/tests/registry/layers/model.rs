@@ -330,6 +330,10 @@ impl Model {
     pub fn delete(&mut self, through: &Through, key: Key, layer: Layer) -> Result<(), Failure> {
         let contents = self.seen(through.transaction);
         let place = self.own_place(through, &contents, key, layer)?;
+        let transaction = through.transaction.and_then(|id| self.transactions.get(&id));
+        if place.0 == LAYERS && transaction.is_some_and(|one| one.layers.contains(&place.1)) {
+            return Err(Failure::Invalid);
+        }
         self.must_be_up(contents.hive(key))?;
         let victim = contents.entries.get(&place).and_then(|entry| entry.target);
         let victim = victim.ok_or(Failure::NoKey)?;
@@ -338,10 +342,6 @@ impl Model {
         }
         if !contents.children(victim, &Attached::new()).is_empty() {
             return Err(Failure::NotEmpty);
-        }
-        let transaction = through.transaction.and_then(|id| self.transactions.get(&id));
-        if place.0 == LAYERS && transaction.is_some_and(|one| one.layers.contains(&place.1)) {
-            return Err(Failure::Invalid);
         }
         drop(contents);
         self.change(through, vec![Change::NoEntry(place)], layer)
@@ -430,7 +430,7 @@ impl Model {
                 if self.down.contains(&hive) {
                     return Err(Failure::SourceDown);
                 }
-                transaction.must_take(hive)?;
+                transaction.must_take(hive, place.2)?;
                 transaction.expected.push((place, expected));
                 Ok(())
             }

@@ -94,12 +94,14 @@ impl Transaction {
         saw && self.changes().any(|change| matches!(change, Change::NoEntry(at) if *at == place))
     }
 
-    /// Fails if it is bound to another hive.
-    pub fn must_take(&self, hive: Hive) -> Result<(), Failure> {
-        if self.hive.is_none_or(|bound_to| bound_to == hive) {
-            Ok(())
-        } else {
+    /// Fails if it deletes the layer, or is bound to another hive.
+    pub fn must_take(&self, hive: Hive, layer: Layer) -> Result<(), Failure> {
+        if self.deletes_layer(layer) {
+            Err(Failure::Invalid)
+        } else if self.hive.is_some_and(|bound_to| bound_to != hive) {
             Err(Failure::OtherHive)
+        } else {
+            Ok(())
         }
     }
 
@@ -111,10 +113,7 @@ impl Transaction {
         layer: Layer,
         now: i64,
     ) -> Result<(), Failure> {
-        if self.deletes_layer(layer) {
-            return Err(Failure::Invalid);
-        }
-        self.must_take(hive)?;
+        self.must_take(hive, layer)?;
         self.hive = Some(hive);
         self.state = TransactionState::ActiveBound;
         for change in changes {
