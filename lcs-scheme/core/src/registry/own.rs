@@ -217,6 +217,11 @@ impl<B: Backend> Registry<B> {
             self.tell(&plan);
             None
         };
+        if changes.layers.is_none()
+            && let Err(error) = self.read_pending_deletions().await
+        {
+            log::error!("the list of deletions could not be read: {error}");
+        }
         if changes.settings {
             self.read_settings().await;
         }
