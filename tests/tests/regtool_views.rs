@@ -49,7 +49,8 @@ fn scopes_are_made_listed_and_deleted() {
         system.output(&["scope", "list"]),
         format!("SCOPE{}HIVES\n{SCOPE}\n", " ".repeat(33))
     );
-    assert_eq!(failure(&system.run(&["scope", "delete", new.trim()])).0, Some(1));
+    let (code, message) = failure(&system.run(&["scope", "delete", new.trim()]));
+    assert!(code == Some(1) && message.ends_with(": no such scope\n"), "{message}");
     assert_eq!(system.run(&["scope", "create", "Machine"]).status.code(), Some(2));
 
     let _private = private_machine(&system);
@@ -90,6 +91,9 @@ fn a_command_ends_as_regtool_does_then() {
     assert_eq!(view(&["true"]), (Some(0), String::new()));
     assert_eq!(view(&["sh", "-c", "exit 7"]), (Some(7), String::new()));
     assert_eq!(view(&["sh", "-c", "kill -9 $$"]), (Some(137), String::new()));
+    // Ctrl-C is for the command, which does with it what it likes.
+    let interrupted = "trap 'exit 9' INT; kill -INT $PPID; kill -INT $$";
+    assert_eq!(view(&["sh", "-c", interrupted]), (Some(9), String::new()));
     let (code, message) = view(&["no-such-command"]);
     assert_eq!(code, Some(127));
     assert!(message.starts_with("regtool: no-such-command: "), "{message}");

@@ -243,9 +243,18 @@ fn mask(info: &KeyInfo) -> Access {
 
 /// Whether this is the path of a layer's key.
 pub(crate) fn is_layer(path: &str) -> bool {
+    is_child(path, LAYERS)
+}
+
+/// Whether this is the path of a scope's key.
+pub(crate) fn is_scope(path: &str) -> bool {
+    is_child(path, SCOPES)
+}
+
+fn is_child(path: &str, parent: [&str; 4]) -> bool {
     let mut names = path.split(['\\', '/']);
     let below =
-        LAYERS.iter().all(|layers| names.next().is_some_and(|name| fold(name) == fold(layers)));
+        parent.iter().all(|above| names.next().is_some_and(|name| fold(name) == fold(above)));
     below && names.next().is_some() && names.next().is_none()
 }
 
@@ -275,6 +284,8 @@ mod tests {
         assert!(!is_layer("Machine\\System\\Registry\\Layers"));
         assert!(!is_layer("Machine\\System\\Registry\\Layers\\policy\\x"));
         assert!(!is_layer("Users\\System\\Registry\\Layers\\policy"));
+        assert!(is_scope("Machine\\System\\Registry\\Scopes\\x"));
+        assert!(!is_layer("Machine\\System\\Registry\\Scopes\\x"));
     }
 
     #[test]

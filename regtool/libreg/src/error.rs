@@ -302,6 +302,7 @@ impl Error {
                 _ => "no such scope or layer".to_owned(),
             },
             Attempt::OpenKey { .. } if denial::is_layer(&self.path) => "no such layer".to_owned(),
+            Attempt::OpenKey { .. } if denial::is_scope(&self.path) => "no such scope".to_owned(),
             Attempt::OpenKey { .. } => "no such key".to_owned(),
             _ => "the key is no longer there".to_owned(),
         }

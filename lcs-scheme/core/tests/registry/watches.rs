@@ -65,9 +65,8 @@ impl Stage {
         let table = [layer("role", 0, true), layer("policy", 2, true), layer("off", 1, false)];
         let (client, _source) = Client::with_hive(table);
         let keys = KEYS.iter().map(|path| client.create(path).unwrap()).collect();
-        let metadata = |name: &&str| {
-            client.open(&format!("Machine\\System\\Registry\\Layers\\{name}")).ok()
-        };
+        let metadata =
+            |name: &&str| client.open(&format!("Machine\\System\\Registry\\Layers\\{name}")).ok();
         let layers = LAYERS.iter().map(metadata).collect();
         client.world.set_delays(delays);
         Stage { client, keys, layers }
@@ -166,7 +165,8 @@ impl Stage {
             self.read().await;
         }
         let registry = &self.client.registry;
-        let handle = registry.derive(None, &system(), open_key(KEYS[0])).await.expect("it is there");
+        let handle =
+            registry.derive(None, &system(), open_key(KEYS[0])).await.expect("it is there");
         let request = Notify { filter: NOTIFY_ALL, subtree: true };
         registry.notify(handle, request).await.expect("it is named");
         (handle, self.read().await)
