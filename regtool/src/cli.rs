@@ -25,7 +25,7 @@ case are the same. The NAME of a key's default value is @.";
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  not found (for check, find and acl check: no)
+  1  not found (for check, find and acl check: no; for diff: something differs)
   2  the command line makes no sense
   3  access denied
   4  the registry or a source is not there, or did not answer in time

@@ -50,11 +50,12 @@ pub enum Role {
     ///
     /// Security descriptors are those of keys that the role makes itself: for a key that is there it is an error,
     /// since it would stay when the role is removed.
+    #[command(after_long_help = ROLE_EXAMPLES)]
     Install(RoleInstall),
     /// Take a role off
     ///
-    /// Everything is then as if it had never been installed, but what others have put below its keys meanwhile is gone
-    /// with them.
+    /// Everything is then as if it had never been installed. What others, also other roles, have put into keys that
+    /// the role made is gone with these.
     Remove(RoleRemove),
     /// List the roles that are installed
     List(RoleList),
