@@ -13,6 +13,7 @@ use syscall::schemev2::NewFdFlags;
 use crate::clock::{Alarm, Clock};
 use crate::deadlines::Moment;
 use crate::outbox::Outbox;
+use crate::payloads::Room;
 use crate::raw::Incoming;
 
 /// What to answer.
@@ -41,6 +42,8 @@ pub struct Call {
     clock: Rc<Clock>,
     cancelled: Cell<bool>,
     task: RefCell<Option<Task<()>>>,
+    /// What its buffer takes of its user's share.
+    room: RefCell<Option<Room>>,
 }
 
 impl Call {
@@ -57,6 +60,7 @@ impl Call {
             clock: Rc::clone(clock),
             cancelled: Cell::new(false),
             task: RefCell::new(None),
+            room: RefCell::new(None),
         });
         call.outbox.opened(id, &call);
         call
@@ -70,6 +74,7 @@ impl Call {
         if let Some(alarm) = self.alarm.take() {
             self.clock.stop(alarm);
         }
+        drop(self.room.take());
         let id = incoming.id();
         let status = |result: Result<usize, i32>| result.map_err(Error::new);
         let response = match reply {
@@ -110,6 +115,11 @@ impl Call {
     /// Was cancelled, and what it opens nobody will get.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.get()
+    }
+
+    /// Keeps this room until it is answered.
+    pub fn keep(&self, room: Room) {
+        *self.room.borrow_mut() = Some(room);
     }
 
     /// The task that works on it.

@@ -39,18 +39,23 @@ pub struct Room {
 impl Payloads {
     /// Waits until the user's requests have room for so many more bytes, of `most` together. `None`: LCS ends.
     pub async fn room(self: &Rc<Self>, user: Sid, bytes: usize, most: usize) -> Option<Room> {
-        let turn = {
-            let mut users = self.users.borrow_mut();
-            let of_user = users.entry(user).or_default();
-            if of_user.waiting.is_empty() && of_user.has_room(bytes, most) {
-                of_user.held += bytes;
-                return Some(Room { payloads: Rc::clone(self), user, bytes, most });
-            }
-            let (sender, turn) = oneshot::channel();
-            of_user.waiting.push_back((bytes, sender));
-            turn
-        };
+        if let Some(room) = self.room_now(user, bytes, most) {
+            return Some(room);
+        }
+        let (sender, turn) = oneshot::channel();
+        self.users.borrow_mut().entry(user).or_default().waiting.push_back((bytes, sender));
         turn.await.ok()
+    }
+
+    /// Room for so many more bytes, if the user has it now and nobody waits for it.
+    pub fn room_now(self: &Rc<Self>, user: Sid, bytes: usize, most: usize) -> Option<Room> {
+        let mut users = self.users.borrow_mut();
+        let of_user = users.entry(user).or_default();
+        if !of_user.waiting.is_empty() || !of_user.has_room(bytes, most) {
+            return None;
+        }
+        of_user.held += bytes;
+        Some(Room { payloads: Rc::clone(self), user, bytes, most })
     }
 
     /// The next of those who wait, if there is room for it.

@@ -6,18 +6,21 @@ use std::io::{BufRead, BufReader, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hosted as _;
 use lcs_abi::call::Derive;
 use lcs_abi::rsi::Request;
+use lcs_abi::watch::{EventKind, NOTIFY_ALL};
 use libredox::Fd;
-use libredox::errno::{EBUSY, EMFILE, ENOSPC, ETIMEDOUT};
+use libredox::errno::{EBUSY, EINVAL, EMFILE, ENOSPC, ETIMEDOUT};
 use libredox::flag::O_CLOEXEC;
 use libreg::{Access, Error, Key, SetValue, ValueType};
 use registry_tests::daemons::{loregd, root_directory};
 use registry_tests::eventually::eventually;
+use registry_tests::handles;
 use registry_tests::harness::{Process, Root, session_in};
 use registry_tests::memory::{Memory, descriptors};
 use registry_tests::puppet::{Decision, Puppet};
@@ -277,5 +280,83 @@ fn what_a_user_writes_to_a_source_that_is_stuck_waits_in_that_users_memory() {
         let after = Memory::of(session.daemon);
         eprintln!("before {memory:?}, after {after:?}");
         assert!(after.peak - memory.resident < MOST, "{memory:?}, {after:?}");
+    });
+}
+
+#[test]
+fn events_that_nobody_reads_take_no_more_than_their_users_part() {
+    if !can_become_others() {
+        return;
+    }
+    session_in(lcs, |session| {
+        Puppet::in_service(&["Machine", "Users"]).serve(|_, _| Decision::Answer);
+        limit("MaxQueuedBytesPerUser", MAX_QUEUED);
+        let watchers = as_user(ALICE, ALICE, || {
+            create(r"CurrentUser\Key");
+            let watchers = (0..1000).map(|_| {
+                let key = handles::open(&handles::root(), r"CurrentUser\Key", Access::NOTIFY);
+                let key = key.expect("a key of one's own");
+                handles::watch(&key, NOTIFY_ALL, false).expect("a watch");
+                key
+            });
+            watchers.collect::<Vec<_>>()
+        });
+        let memory = Memory::of(session.daemon);
+        as_user(ALICE, ALICE, || {
+            let key = create(r"CurrentUser\Key");
+            let name = "n".repeat(250);
+            for number in 0..250 {
+                put(&key, &format!("{name}{number}"), b"").expect("a write");
+            }
+        });
+        let after = Memory::of(session.daemon);
+        eprintln!("before {memory:?}, after {after:?}");
+        assert!(after.peak - memory.resident < MOST, "{memory:?}, {after:?}");
+        let kinds = handles::events(&watchers[999], 1 << 20).expect("events").into_iter();
+        assert!(kinds.map(|event| event.kind).any(|kind| kind == EventKind::Overflow.code()));
+    });
+}
+
+#[test]
+fn those_who_wait_for_events_take_no_more_than_their_users_part_and_whoever_comes_then_is_told() {
+    const ROOM: usize = 150 << 10;
+    const READERS: usize = 60;
+    let fit = MAX_QUEUED as usize / ROOM;
+    if !can_become_others() {
+        return;
+    }
+    session_in(lcs, |_| {
+        Puppet::in_service(&["Machine", "Users"]).serve(|_, _| Decision::Answer);
+        limit("MaxQueuedBytesPerUser", MAX_QUEUED);
+        let watcher = |user| {
+            as_user(user, user, || {
+                let key = handles::create(&handles::root(), r"CurrentUser\Key").expect("a key");
+                handles::watch(&key, NOTIFY_ALL, false).expect("a watch");
+                key
+            })
+        };
+        let (hers, his) = (watcher(ALICE), watcher(BOB));
+        let read = |key: &Fd, room| handles::events(key, room).map_err(|error| error.errno());
+        for _ in 0..2 {
+            thread::scope(|scope| {
+                let (sender, refused) = mpsc::channel();
+                for _ in 0..READERS {
+                    let (sender, hers) = (sender.clone(), &hers);
+                    scope.spawn(move || sender.send(read(hers, ROOM)).expect("a test"));
+                }
+                for _ in 0..READERS - fit {
+                    assert_eq!(refused.recv().expect("an answer"), Err(ENOSPC));
+                }
+                // Who does not wait takes nothing, and others have their own part.
+                handles::set(&his, None, "Value", ValueType::Sz, b"x").expect("a write");
+                assert_eq!(read(&his, ROOM).expect("events").len(), 1);
+                // None of them waits any more, and the next ones can.
+                handles::watch(&hers, 0, false).expect("a disarmed watch");
+                for _ in 0..fit {
+                    assert_eq!(refused.recv().expect("an answer"), Err(EINVAL));
+                }
+            });
+            handles::watch(&hers, NOTIFY_ALL, false).expect("a watch");
+        }
     });
 }

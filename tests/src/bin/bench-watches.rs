@@ -50,24 +50,35 @@ fn write(key: &Fd, layer: Option<&str>, name: &str) -> Result<()> {
     set(key, layer, name, ValueType::Binary, &[7; 32]).map(drop)
 }
 
-fn says(what: &str, base: Duration, figure: Duration) {
-    let multiple = figure.as_secs_f64() / base.as_secs_f64();
-    println!("{what} {figure:?} = {multiple:.3} times {base:?}");
+/// Says what two things cost of which each round has a figure, and how much dearer the second is: the median of
+/// the rounds' ratios, for the machine is not the same in all rounds.
+fn says(what: &str, rounds: &[[Duration; 2]]) {
+    let ratios = rounds.iter().map(|[base, figure]| figure.as_secs_f64() / base.as_secs_f64());
+    let mut ratios: Vec<f64> = ratios.collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    let [base, figure] = [0, 1].map(|one| middle(rounds.iter().map(|round| round[one]).collect()));
+    println!("{what} {figure:?} to {base:?}, {:.3} times as long", ratios[ratios.len() / 2]);
 }
 
-/// The medians of a durable write while these keys are not watched, and while they are; they take turns.
-fn beside(watched: &[Fd], key: &Fd) -> Result<(Duration, Duration)> {
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+/// Durable writes while these keys are not watched, and while they are; they take turns.
+fn beside(watched: &[Fd], key: &Fd) -> Result<Vec<[Duration; 2]>> {
     let (rounds, writes) = ROUNDS;
-    for _ in 0..rounds {
-        for (filter, times) in [(0, &mut alone), (NOTIFY_ALL, &mut beside)] {
-            watched.iter().try_for_each(|key| watch(key, filter, false))?;
-            for _ in 0..writes {
-                times.push(timed(|| write(key, None, "Value"))?);
-            }
+    let write_while = |filter| {
+        watched.iter().try_for_each(|key| watch(key, filter, false))?;
+        let times = (0..writes).map(|_| timed(|| write(key, None, "Value")));
+        times.collect::<Result<Vec<_>>>().map(middle)
+    };
+    let round = |number: usize| {
+        // Whoever is first in a round is second in the next.
+        if number.is_multiple_of(2) {
+            let alone = write_while(0)?;
+            Ok([alone, write_while(NOTIFY_ALL)?])
+        } else {
+            let beside = write_while(NOTIFY_ALL)?;
+            Ok([write_while(0)?, beside])
         }
-    }
-    Ok((middle(alone), middle(beside)))
+    };
+    (0..rounds).map(round).collect()
 }
 
 fn writes() -> anyhow::Result<()> {
@@ -76,12 +87,11 @@ fn writes() -> anyhow::Result<()> {
     let others = create(&root, r"Machine\Others")?;
     let others = (0..WATCHES).map(|number| create(&others, &number.to_string()));
     let others = others.collect::<Result<Vec<_>>>()?;
-    let (alone, watched) = beside(&others, &key)?;
-    says(&format!("durable write, {WATCHES} watches on other keys:"), alone, watched);
+    let what = format!("durable write, {WATCHES} watches on other keys:");
+    says(&what, &beside(&others, &key)?);
     drop(others);
     let sleeper = [open(&root, r"Machine\Key", Access::NOTIFY)?];
-    let (alone, watched) = beside(&sleeper, &key)?;
-    says("durable write, a watcher of the key that never reads:", alone, watched);
+    says("durable write, a watcher of the key that never reads:", &beside(&sleeper, &key)?);
     Ok(())
 }
 
@@ -117,23 +127,17 @@ fn delete_layer(root: &Fd) -> Result<Duration> {
 }
 
 fn layers() -> anyhow::Result<()> {
-    let large = usize::try_from(setting("VALUES").unwrap_or(LARGE))?;
+    let values = usize::try_from(setting("VALUES").unwrap_or(LARGE))?;
     let small = Fd::open("/scheme/small", O_RDONLY | O_CLOEXEC, 0)?;
-    let systems = [(small, SMALL), (root(), large)];
-    for (root, values) in &systems {
-        fill(root, *values)?;
-    }
-    let mut times = [const { Vec::new() }; 2];
-    for _ in 0..LAYERS {
-        for ((root, _), times) in systems.iter().zip(&mut times) {
-            times.push(delete_layer(root)?);
-        }
-    }
-    let [in_small, in_large] = times.map(middle);
+    let large = root();
+    fill(&small, SMALL)?;
+    fill(&large, values)?;
+    let rounds = (0..LAYERS).map(|_| Ok([delete_layer(&small)?, delete_layer(&large)?]));
+    let rounds = rounds.collect::<Result<Vec<_>>>()?;
     let what = format!(
-        "deleting a layer of {IN_LAYER} values, in a hive of {large} values instead of {SMALL}:"
+        "deleting a layer of {IN_LAYER} values, in a hive of {values} values instead of {SMALL}:"
     );
-    says(&what, in_small, in_large);
+    says(&what, &rounds);
     Ok(())
 }
 
