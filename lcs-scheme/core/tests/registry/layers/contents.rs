@@ -117,6 +117,16 @@ pub enum Change {
 }
 
 impl Change {
+    /// The layer that it is a write into, if it is one.
+    pub fn layer(&self) -> Option<Layer> {
+        match self {
+            Change::Entry((.., layer), _) | Change::NoEntry((.., layer)) => Some(*layer),
+            Change::Value((.., layer), _) | Change::NoValue((.., layer)) => Some(*layer),
+            Change::Blanket(_, layer) | Change::NoBlanket(_, layer) => Some(*layer),
+            Change::Make(..) | Change::Security(..) => None,
+        }
+    }
+
     /// The key that it is a write to.
     pub fn writes_to(&self) -> Key {
         match self {

@@ -331,7 +331,9 @@ impl Model {
         let contents = self.seen(through.transaction);
         let place = self.own_place(through, &contents, key, layer)?;
         let transaction = through.transaction.and_then(|id| self.transactions.get(&id));
-        if place.0 == LAYERS && transaction.is_some_and(|one| one.layers.contains(&place.1)) {
+        if place.0 == LAYERS
+            && transaction.is_some_and(|one| one.writes_into(&self.committed, place.1))
+        {
             return Err(Failure::Invalid);
         }
         self.must_be_up(contents.hive(key))?;
@@ -517,7 +519,8 @@ impl Model {
             old.values().filter(|rules| !is_there(rules)).map(|rules| rules.name.name).collect();
         for layer in gone {
             self.committed.drop_layer(layer);
-            self.transactions.values_mut().for_each(|one| one.lost_layer(layer));
+            let committed = &self.committed;
+            self.transactions.values_mut().for_each(|one| one.lost_layer(committed, layer));
             if !self.down.is_empty() {
                 self.pending.insert(layer, self.down.clone());
             }

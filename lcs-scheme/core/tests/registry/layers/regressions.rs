@@ -1,10 +1,11 @@
 //! What random histories have found, one by one.
 
 use lcs_abi::call::TransactionState;
+use lcs_abi::watch::{Notify, decode_events};
 use lcs_core::registry::Error;
 
 use crate::common::Client;
-use crate::common::client::{layer, open_key};
+use crate::common::client::{ROOM, layer, open_key};
 
 #[test]
 fn a_transaction_that_deletes_a_key_that_is_gone_meanwhile_is_aborted() {
@@ -38,4 +39,19 @@ fn a_transaction_that_writes_into_a_layer_of_a_key_that_is_gone_meanwhile_is_abo
     client.close(outside);
     assert_eq!(client.commit(transaction), Err(Error::ConditionFailed));
     assert_eq!(client.state(transaction), TransactionState::Aborted);
+}
+
+#[test]
+fn who_watches_from_above_a_key_that_is_gone_learns_nothing_of_an_orphan_below_it() {
+    let (client, _) = Client::with_hive([layer("Role", 0, true)]);
+    let root = client.open("Test").unwrap();
+    let above = client.create_in("Test\\a", Some("Role")).unwrap();
+    let orphan = client.create_in("Test\\a\\b", Some("Role")).unwrap();
+    client.close(above);
+    let role = client.open("Machine\\System\\Registry\\Layers\\Role").unwrap();
+    client.delete(role, None).unwrap();
+    client.run(client.registry.notify(root, Notify { filter: 7, subtree: true })).unwrap();
+    client.set(orphan, "v", 3, &[1], None).unwrap();
+    let events = client.registry.read_events(root, ROOM).unwrap();
+    assert_eq!(decode_events(&events), Ok(Vec::new()));
 }

@@ -1,7 +1,7 @@
 //! Transactions (DESIGN §10): writes that are kept until they become one commit.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lcs_abi::call::TransactionState;
 
@@ -21,8 +21,6 @@ pub struct Transaction {
     /// What entries of others were when it first changed them.
     saw: BTreeMap<Place, Option<Option<Key>>>,
     pub expected: Vec<(Place, Option<u64>)>,
-    /// The layers that it has written into.
-    pub layers: BTreeSet<Layer>,
 }
 
 impl Transaction {
@@ -33,7 +31,6 @@ impl Transaction {
             changes: Vec::new(),
             saw: BTreeMap::new(),
             expected: Vec::new(),
-            layers: BTreeSet::new(),
         }
     }
 
@@ -123,9 +120,6 @@ impl Transaction {
                 let there = committed.entries.get(place).map(|entry| entry.target);
                 self.saw.entry(*place).or_insert(there);
             }
-            if !matches!(change, Change::Make(..) | Change::Security(..)) {
-                self.layers.insert(layer);
-            }
             self.changes.push((change, now));
         }
         Ok(())
@@ -159,8 +153,15 @@ impl Transaction {
             && unnamed.all(|key| after.children(key, &Attached::new()).is_empty())
     }
 
-    pub fn lost_layer(&mut self, layer: Layer) {
-        if self.is_open() && self.layers.contains(&layer) {
+    /// Whether it has written into a layer; what belongs to a key that it has made and deleted is forgotten.
+    pub fn writes_into(&self, committed: &Contents, layer: Layer) -> bool {
+        let kept = |key: Key| !self.makes(key) || !self.lacks(committed, key);
+        let mut into = self.changes().filter(|change| change.layer() == Some(layer));
+        into.any(|change| kept(change.writes_to()))
+    }
+
+    pub fn lost_layer(&mut self, committed: &Contents, layer: Layer) {
+        if self.is_open() && self.writes_into(committed, layer) {
             self.state = TransactionState::Aborted;
         }
     }
