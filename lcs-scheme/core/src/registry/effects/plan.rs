@@ -331,9 +331,13 @@ impl<B: Backend> Registry<B> {
                 if plan.steps.contains_key(&step.key) {
                     continue;
                 }
-                let image =
-                    self.child_image(plan.slot, writes, above.key, &step.name.folded).await?;
-                plan.steps.insert(step.key, image.after);
+                let name = &step.name.folded;
+                let after = match self.child_image(plan.slot, writes, above.key, name).await {
+                    // The way is no more, and so nobody sees what is at its end.
+                    Err(Error::NotFound(_)) => Vec::new(),
+                    image => image?.after,
+                };
+                plan.steps.insert(step.key, after);
             }
             if client && let Some(sd) = self.descriptor_after(plan.slot, writes, chain.key).await? {
                 plan.descriptors.insert(chain.key, Rc::new(sd));
