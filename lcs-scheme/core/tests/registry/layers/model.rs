@@ -337,6 +337,7 @@ impl Model {
             return Err(Failure::Invalid);
         }
         self.must_be_up(contents.hive(key))?;
+        contents.keys.get(&place.0).ok_or(Failure::NoKey)?;
         let victim = contents.entries.get(&place).and_then(|entry| entry.target);
         let victim = victim.ok_or(Failure::NoKey)?;
         if victim != key && !contents.keys[&victim].granted(through.who).contains(Access::DELETE) {
@@ -357,6 +358,7 @@ impl Model {
             return Err(Failure::Invalid);
         }
         self.must_be_up(contents.hive(key))?;
+        contents.keys.get(&place.0).ok_or(Failure::NoKey)?;
         if contents.entries.get(&place).is_some_and(|entry| entry.target.is_some()) {
             return Err(Failure::AlreadyExists);
         }
@@ -535,6 +537,9 @@ impl Model {
     pub fn commit_transaction(&mut self, id: TransactionId) -> Result<(), Failure> {
         let hive = self.transactions.get_mut(&id).expect("a transaction").ready_in()?;
         let transaction = &self.transactions[&id];
+        if self.pending.keys().any(|layer| transaction.makes_layer(&self.committed, *layer)) {
+            return Err(Failure::Busy);
+        }
         let holds = transaction.holds(&self.committed);
         let changes: Vec<Change> = transaction.changes().cloned().collect();
         let transaction = self.transactions.get_mut(&id).expect("a transaction");

@@ -55,3 +55,26 @@ fn who_watches_from_above_a_key_that_is_gone_learns_nothing_of_an_orphan_below_i
     let events = client.registry.read_events(root, ROOM).unwrap();
     assert_eq!(decode_events(&events), Ok(Vec::new()));
 }
+
+#[test]
+fn who_watches_an_orphan_is_told_what_the_end_of_a_layer_changes_there() {
+    let (client, _) = Client::with_hive([layer("Role", 0, true), layer("Other", 0, true)]);
+    let root = client.open("Test").unwrap();
+    let above = client.create_in("Test\\a", Some("Role")).unwrap();
+    let orphan = client.create_in("Test\\a\\b", Some("Role")).unwrap();
+    client.close(above);
+    client.run(client.registry.notify(root, Notify { filter: 7, subtree: true })).unwrap();
+    client.run(client.registry.notify(orphan, Notify { filter: 7, subtree: false })).unwrap();
+    let role = client.open("Machine\\System\\Registry\\Layers\\Role").unwrap();
+    client.delete(role, None).unwrap();
+    client.set(orphan, "v", 3, &[1], Some("Other")).unwrap();
+    let events = client.registry.read_events(orphan, ROOM).unwrap();
+    let kinds = |events: &[u8]| {
+        decode_events(events).unwrap().into_iter().map(|event| event.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&events), [6, 1]);
+    let other = client.open("Machine\\System\\Registry\\Layers\\Other").unwrap();
+    client.delete(other, None).unwrap();
+    let events = client.registry.read_events(orphan, ROOM).unwrap();
+    assert_eq!(kinds(&events), [2]);
+}

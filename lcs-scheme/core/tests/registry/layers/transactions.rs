@@ -43,7 +43,7 @@ impl Transaction {
     }
 
     fn makes(&self, key: Key) -> bool {
-        self.changes().any(|change| matches!(change, Change::Make(made, _) if *made == key))
+        makes(self.changes(), key)
     }
 
     /// Whether it has deleted a key, or one that it made above it.
@@ -91,6 +91,12 @@ impl Transaction {
         saw && self.changes().any(|change| matches!(change, Change::NoEntry(at) if *at == place))
     }
 
+    /// Whether it makes the key of a layer.
+    pub fn makes_layer(&self, committed: &Contents, layer: Layer) -> bool {
+        let entry = self.seen(committed).entries.get(&(LAYERS, layer, Layer::Base)).copied();
+        entry.and_then(|entry| entry.target).is_some_and(|key| self.makes(key))
+    }
+
     /// Fails if it deletes the layer, or is bound to another hive.
     pub fn must_take(&self, hive: Hive, layer: Layer) -> Result<(), Failure> {
         if self.deletes_layer(layer) {
@@ -111,6 +117,14 @@ impl Transaction {
         now: i64,
     ) -> Result<(), Failure> {
         self.must_take(hive, layer)?;
+        let seen = self.seen(committed);
+        let deleted = |key| !seen.is_named(key) && (self.makes(key) || committed.is_named(key));
+        if changes
+            .iter()
+            .any(|change| deleted(change.writes_to()) && !makes(changes.iter(), change.writes_to()))
+        {
+            return Err(Failure::NoKey);
+        }
         self.hive = Some(hive);
         self.state = TransactionState::ActiveBound;
         for change in changes {
@@ -171,4 +185,8 @@ impl Transaction {
             self.state = TransactionState::SourceDown;
         }
     }
+}
+
+fn makes<'c>(mut changes: impl Iterator<Item = &'c Change>, key: Key) -> bool {
+    changes.any(|change| matches!(change, Change::Make(made, _) if *made == key))
 }
