@@ -239,7 +239,7 @@ impl<B: Backend> Registry<B> {
     }
 
     /// The way to a key from its hive's root, by the parents that the keys name; only the key itself if nobody
-    /// watches from above. None if a key on the way is gone.
+    /// watches from above. It begins below a key that is gone; none if the key itself is.
     async fn chain(
         &self,
         slot: SlotId,
@@ -274,8 +274,13 @@ impl<B: Backend> Registry<B> {
             }
         };
         for record in way.into_iter().rev() {
-            chain = chain.map(|above| above.child(record.key, record.name));
-            known.insert(record.key, chain.clone());
+            let (key, name) = (record.key, record.name);
+            chain = Some(match chain {
+                Some(above) => above.child(key, name),
+                // An orphan whose parent is gone: who watches it is told all the same.
+                None => Chain::root(key, name),
+            });
+            known.insert(key, chain.clone());
         }
         Ok(chain)
     }
