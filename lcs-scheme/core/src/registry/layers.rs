@@ -102,10 +102,16 @@ impl<B: Backend> Registry<B> {
                 let plan = plan.take_if(|plan| plan.slot == slot);
                 own.extend(self.tell_of_layers(slot, plan, &changed, &before).await);
             }
-            match Self::layers_in(&own) {
-                Some(more) if more.is_empty() => return,
-                more => names = more,
-            }
+            // What was read a moment ago was read by the table before; it may be otherwise by the new one.
+            names = match (names, Self::layers_in(&own)) {
+                (Some(mut names), Some(more)) => {
+                    names.extend(more);
+                    names.sort_unstable();
+                    names.dedup();
+                    Some(names)
+                }
+                _ => None,
+            };
         }
         log::warn!("the layers' metadata depend on each other without end");
     }

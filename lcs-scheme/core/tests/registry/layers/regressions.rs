@@ -5,7 +5,7 @@ use lcs_abi::watch::{Notify, decode_events};
 use lcs_core::registry::Error;
 
 use crate::common::Client;
-use crate::common::client::{ROOM, layer, open_key};
+use crate::common::client::{ROOM, in_layer, layer, open_key, system};
 
 #[test]
 fn a_transaction_that_deletes_a_key_that_is_gone_meanwhile_is_aborted() {
@@ -77,4 +77,24 @@ fn who_watches_an_orphan_is_told_what_the_end_of_a_layer_changes_there() {
     client.delete(other, None).unwrap();
     let events = client.registry.read_events(orphan, ROOM).unwrap();
     assert_eq!(kinds(&events), [2]);
+}
+
+#[test]
+fn a_rank_that_the_same_commit_lets_another_layer_mask_does_not_count() {
+    let (client, _) = Client::with_hive([layer("Role", 0, true), layer("Policy", 0, true)]);
+    let layers = "Machine\\System\\Registry\\Layers";
+    let role = client.open(&format!("{layers}\\Role")).unwrap();
+    client.run(client.registry.set_blanket(role, in_layer(Some("Policy")))).unwrap();
+    let transaction = client.begin();
+    for (name, precedence) in [("Role", 1_u32), ("Policy", 3)] {
+        let open = open_key(&format!("{layers}\\{name}"));
+        let key = client.derive(Some(transaction), open).unwrap();
+        client.set(key, "Precedence", 4, &precedence.to_le_bytes(), None).unwrap();
+    }
+    client.commit(transaction).unwrap();
+    let root = client.registry.open_root(None, system().token).unwrap();
+    let table = client.registry.status(root, "", []).unwrap().details.unwrap().layers;
+    let ranks: Vec<(&str, u32)> =
+        table.iter().map(|layer| (layer.name.as_str(), layer.precedence)).collect();
+    assert_eq!(ranks, [("Role", 0), ("base", 0), ("Policy", 3)]);
 }
