@@ -28,6 +28,8 @@ pub(super) struct Slot {
     pub(super) state: HiveState,
     /// LCS has found or made there what it needs itself. Until then it is shown as starting.
     ready: bool,
+    /// It was ready once: what LCS knows of it, of layers above all, is in force also while its source is away.
+    known: bool,
     /// +1 for each committed change. Starts anew with each LCS.
     pub(super) generation: u64,
     /// Steps under way.
@@ -51,7 +53,7 @@ impl Slot {
         }
     }
 
-    /// Whether the hive was ever in service.
+    /// Whether the hive was ever in service, for its source: what LCS needs in it may still be missing.
     pub(super) fn was_registered(&self) -> bool {
         self.root.is_some()
     }
@@ -149,6 +151,7 @@ impl Hives {
                 root: None,
                 state,
                 ready: false,
+                known: false,
                 generation: 0,
                 steps: Steps::default(),
                 table_epoch: 0,
@@ -215,6 +218,7 @@ impl Hives {
         for id in slots {
             if let Some(slot) = self.slots.get_mut(id) {
                 slot.ready = true;
+                slot.known = true;
             }
         }
     }
@@ -278,11 +282,11 @@ impl Hives {
     }
 
     /// The slot of the hive that a view has under this name: that of the first of its scopes that has one,
-    /// else the global one. A hive was in service at least once.
+    /// else the global one. It was ready at least once.
     pub(super) fn route(&self, view: &View, folded: &str) -> Option<SlotId> {
         let named = |scope| {
             let slot = *self.by_name.get(&(folded.to_string(), scope))?;
-            self.get(slot).is_some_and(Slot::was_registered).then_some(slot)
+            self.get(slot).is_some_and(|slot| slot.known).then_some(slot)
         };
         let private = view.scopes.iter().find_map(|scope| named(Some(*scope)));
         private.or_else(|| if view.sealed { None } else { named(None) })

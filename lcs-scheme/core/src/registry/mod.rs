@@ -219,7 +219,13 @@ impl<B: Backend> Registry<B> {
             self.machine_arrived().await;
         }
         self.purge_before_service(&slots).await;
-        self.with(|state| state.hives.made_ready(&slots));
+        self.with(|state| {
+            // Without its own keys LCS does not know who may do what in `Machine`.
+            let machine = state.hives.global("machine").filter(|_| state.own.is_none());
+            let ready = slots.iter().copied().filter(|slot| Some(*slot) != machine);
+            let ready: Vec<SlotId> = ready.collect();
+            state.hives.made_ready(&ready);
+        });
         self.settle_all(&slots).await;
         Ok(())
     }
@@ -243,7 +249,10 @@ impl<B: Backend> Registry<B> {
     pub fn unregister(&self, connection: ConnectionId) {
         let given_up = self.with(|state| {
             let slots = state.hives.slots_of(connection);
-            slots.iter().for_each(|slot| state.transactions.source_down(*slot));
+            for slot in slots {
+                state.transactions.source_down(slot);
+                state.watches.overflow(slot, &state.settings);
+            }
             state.hives.unregister(connection)
         });
         for slot in given_up {

@@ -15,6 +15,7 @@ use super::backend::Backend;
 use super::chain::Chain;
 use super::error::{Error, NotFound};
 use super::handles::{Handle, HandleId, KeyHandle};
+use super::hives::SlotId;
 use super::links::Patience;
 use super::reading::{Entries, Site};
 use super::security::{Asking, Caller};
@@ -279,12 +280,15 @@ impl<B: Backend> Registry<B> {
 
     /// The root of the hive that a view has under this name.
     pub(super) fn hive_root(&self, view: &Rc<View>, hive: &KeyName) -> Result<Place, Error> {
+        let slot = self.with(|state| state.hives.route(view, hive.folded()));
+        self.root_of(slot.ok_or(Error::NotFound(NotFound::Hive))?, view)
+    }
+
+    /// The root of a hive.
+    pub(super) fn root_of(&self, slot: SlotId, view: &Rc<View>) -> Result<Place, Error> {
         self.with(|state| {
-            let slot = state.hives.route(view, hive.folded());
-            let slot = slot.ok_or(Error::NotFound(NotFound::Hive))?;
             let (_, root) = state.hives.address(slot).ok_or(Error::SourceDown)?;
-            let name =
-                state.hives.get(slot).map_or_else(|| hive.to_rsi(), |slot| slot.name.to_rsi());
+            let name = state.hives.get(slot).map(|slot| slot.name.to_rsi()).unwrap_or_default();
             Ok(Place {
                 site: slot.into(),
                 view: Rc::clone(view),

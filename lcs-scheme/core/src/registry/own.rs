@@ -149,7 +149,9 @@ impl<B: Backend> Registry<B> {
     }
 
     async fn make_own_keys(&self) -> Result<OwnKeys, Error> {
-        let mut place = self.hive_root(&Rc::default(), &self.key_name("Machine")?)?;
+        // Clients do not find it before all of this is done.
+        let machine = self.machine().ok_or(Error::NotFound(NotFound::Hive))?;
+        let mut place = self.root_of(machine, &Rc::default())?;
         let mut system = place.key;
         for name in REGISTRY {
             system = place.key;

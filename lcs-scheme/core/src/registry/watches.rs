@@ -321,7 +321,7 @@ impl<B: Backend> Registry<B> {
     /// disarms it. When this has succeeded every later change is told.
     ///
     /// # Errors
-    /// `NotFound`: no entry names the key any more.
+    /// `NotFound`: no entry names the key any more, or it is gone.
     pub async fn notify(&self, id: HandleId, request: Notify) -> Result<(), Error> {
         if request.filter & !NOTIFY_ALL != 0 {
             return Err(Error::Invalid("unknown filter"));
@@ -340,7 +340,14 @@ impl<B: Backend> Registry<B> {
             state.watches.arm(watcher, Watcher::of_client(&handle, request));
         });
         self.earlier_steps(handle.site.slot).await;
-        Ok(())
+        match self.read_key(handle.site, handle.key).await {
+            Err(error @ Error::NotFound(_)) => {
+                self.with(|state| state.watches.disarm(watcher));
+                Err(error)
+            }
+            // Of what becomes of the key while its source is away, OVERFLOW tells.
+            _ => Ok(()),
+        }
     }
 
     /// As many whole records of events as fit into so many bytes; none if none waits.
