@@ -4,6 +4,7 @@ mod common;
 mod concurrency;
 mod histories;
 mod hostile;
+mod layer_deletion;
 mod layers;
 mod limits;
 mod model;

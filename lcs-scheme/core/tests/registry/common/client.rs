@@ -147,6 +147,11 @@ impl Client {
 
     /// Connects a source, claims its hives and brings them into service.
     pub fn serve(&self, number: u64, hives: &[(&str, &Source)]) -> Result<(), Refusal> {
+        self.run(self.serving(number, hives))
+    }
+
+    /// The same, while other things happen.
+    pub async fn serving(&self, number: u64, hives: &[(&str, &Source)]) -> Result<(), Refusal> {
         let connection = ConnectionId(number);
         self.world.connect(connection, hives.iter().map(|(_, source)| (*source).clone()).collect());
         let claimed = |(name, _): &(&str, _)| ClaimedHive { name: (*name).into(), scope: None };
@@ -157,8 +162,8 @@ impl Client {
             max_sequence: source.max_sequence(),
         };
         let registered: Vec<RegisteredHive> = hives.iter().map(registered).collect();
-        self.run(self.registry.register(connection, &registered, false))?;
-        self.run(self.registry.finish_deletions());
+        self.registry.register(connection, &registered, false).await?;
+        self.registry.finish_deletions().await;
         Ok(())
     }
 
