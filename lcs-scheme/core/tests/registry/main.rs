@@ -9,6 +9,7 @@ mod layers;
 mod limits;
 mod model;
 mod paging;
+mod privileges;
 mod security;
 mod settings;
 mod sources;
