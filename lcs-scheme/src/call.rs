@@ -34,6 +34,8 @@ pub struct Call {
     incoming: RefCell<Option<Incoming>>,
     /// A source was asked something for it, which may have an effect.
     asked: Cell<bool>,
+    /// A step of it took effect, and what follows from that is still to be done.
+    took_effect: Cell<bool>,
     /// Requests that were sent for it and not answered yet.
     in_flight: Cell<usize>,
     last_progress: Cell<Moment>,
@@ -54,6 +56,7 @@ impl Call {
             outbox: Rc::clone(outbox),
             incoming: RefCell::new(Some(incoming)),
             asked: Cell::new(false),
+            took_effect: Cell::new(false),
             in_flight: Cell::new(0),
             last_progress: Cell::new(Moment::default()),
             alarm: Cell::new(None),
@@ -146,6 +149,11 @@ impl Call {
         self.last_progress.set(Moment::now());
     }
 
+    /// A step of it took effect.
+    pub fn took_effect(&self) {
+        self.took_effect.set(true);
+    }
+
     /// When it last came further.
     pub fn last_progress(&self) -> Moment {
         self.last_progress.get()
@@ -165,10 +173,11 @@ impl Call {
     }
 
     /// It takes too long, and the caller is told. The work goes on where a source has a request of it, for
-    /// that may yet have its effect; what waits for something else is given up.
+    /// that may yet have its effect, and where something had its effect: those who watch are still to be told, and
+    /// layers to be read. What waits for something else is given up.
     pub fn expire(&self) {
         self.answer(Reply::Status(Err(ETIMEDOUT)));
-        if self.in_flight.get() == 0 {
+        if self.in_flight.get() == 0 && !self.took_effect.get() {
             drop(self.task.take());
         }
     }

@@ -8,7 +8,9 @@ use hosted as _;
 use lcs_abi::rsi::{Changes, Request};
 use libredox::errno::ETIMEDOUT;
 use libreg::security::Parts;
-use libreg::{Access, CreateKey, Error, Key, SetValue, TransactionState, ValueType};
+use libreg::{
+    Access, CreateKey, Error, EventKind, Key, SetValue, TransactionState, ValueType, WatchFilter,
+};
 use registry_tests::eventually::eventually;
 use registry_tests::harness::{Process, Root, session_in};
 use registry_tests::puppet::{Decision, Puppet};
@@ -134,5 +136,34 @@ fn an_orphan_that_is_dropped_late_keeps_nobody_waiting() {
         assert_eq!(asking.join().expect("a client"), Some(ETIMEDOUT));
         release.send(()).expect("a source");
         create(r"Slow\Key");
+    });
+}
+
+#[test]
+fn layers_come_into_force_also_when_their_makers_were_told_that_it_takes_too_long() {
+    session_in(lcs, |_| {
+        let release = slow(|request| matches!(request, Request::EnumLayer { .. }));
+        let key = create(r"Slow\Key");
+        let mut watch = key.watch(WatchFilter::all(), false).expect("a watch");
+        let layer = |name: &str| {
+            let path = format!(r"Machine\System\Registry\Layers\{name}");
+            registry().create_key(&path, Access::KEY_READ, &CreateKey::default())
+        };
+        // The first waits for what the slow source has of it, the second for the first.
+        for name in ["First", "Second"] {
+            assert_eq!(errno(layer(name)), Some(ETIMEDOUT));
+        }
+        for _ in 0..2 {
+            release.send(()).expect("a source");
+        }
+        eventually("the second layer", || {
+            let layers = registry().status().expect("a status").details.expect("all").layers;
+            layers.iter().any(|layer| layer.name == "Second").then_some(())
+        });
+        eventually("a change that is known", || {
+            put(&key, b"known").expect("a write");
+            let told = watch.next().expect("no end").expect("an event");
+            (told.kind == EventKind::ValueSet).then_some(())
+        });
     });
 }

@@ -161,8 +161,12 @@ impl Connection {
         let Some(pending) = self.requests.remove(&id) else {
             return false;
         };
+        let applied = pending.kind == Kind::Applied && result.is_ok();
         pending.tell(|call| {
             call.progressed();
+            if applied {
+                call.took_effect();
+            }
             if !call.is_open() {
                 self.late_answers += 1;
             }

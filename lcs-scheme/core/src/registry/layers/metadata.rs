@@ -145,14 +145,24 @@ impl<B: Backend> Registry<B> {
                 records
             }
         };
-        let read = records.iter().map(|record| self.read_layer(&place, record, &known));
+        let read = records
+            .iter()
+            .map(async |record| (record, self.read_layer(&place, record, &known).await));
         let mut read = stream::iter(read).buffer_unordered(READ_AT_ONCE);
         let mut layers: Vec<Layer> = Vec::new();
         let mut rejected = Vec::new();
-        while let Some(found) = read.next().await {
-            let (layer, of_layer) = found?;
-            layers.push(layer);
-            rejected.extend(of_layer);
+        while let Some((record, found)) = read.next().await {
+            match found {
+                Ok((layer, of_layer)) => {
+                    layers.push(layer);
+                    rejected.extend(of_layer);
+                }
+                // What cannot be read of one layer leaves that one as it is, and the others can change.
+                Err(Error::SourceData) => layers.extend(
+                    known.get(&record.name.folded).filter(|layer| layer.key == record.key).cloned(),
+                ),
+                Err(error) => return Err(error),
+            }
         }
         if let Some(names) = names {
             let others = known.iter().filter(|layer| {
