@@ -102,6 +102,7 @@ fn a_layer_that_ends_while_daemons_are_killed_is_there_whole_or_gone_for_good() 
                 fill(Some("Role")).expect("a registry that works");
                 check(Some("Role"));
                 let deleting = thread::spawn(delete);
+                // Any moment is as good as any other: before, in the middle, after.
                 thread::sleep(Duration::from_micros(dice.below(8000)));
                 let victims = dice.below(4);
                 if victims < 3 {
