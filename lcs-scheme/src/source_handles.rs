@@ -123,10 +123,13 @@ fn message(shared: &Rc<Shared>, id: ConnectionId, message: FromSource) -> bool {
             }
             true
         }
-        (Some(Phase::Claimed), FromSource::Register { hives, assigns_sequences }) => {
+        (Some(Phase::Claimed), FromSource::Register { hives, assigns_sequences, recovered }) => {
             sources.set_phase(id, Phase::Registered);
-            register(shared, id, hives, assigns_sequences);
-            true
+            let claimed = shared.registry.recovered(id, recovered);
+            if claimed {
+                register(shared, id, hives, assigns_sequences);
+            }
+            claimed
         }
         (Some(Phase::Registered), FromSource::Answer { id: request, result }) => {
             sources.answered(id, request, result)

@@ -97,6 +97,7 @@ struct Record<'a> {
 enum Event<'a> {
     SourceUp { hive: &'a str },
     SourceDown { hive: &'a str },
+    HiveRecovered { hive: &'a str, reason: &'a str, set_aside: Option<&'a str>, copy: Option<u32> },
     SourceDataRejected { hive: &'a str, reason: &'a str },
     SettingRejected { name: &'a str, reason: &'a str },
     LayerCreated { layer: &'a str, user: String },
@@ -137,6 +138,12 @@ impl<'a> From<&'a AuditEvent> for Event<'a> {
         match event {
             AuditEvent::SourceUp { hive } => Event::SourceUp { hive },
             AuditEvent::SourceDown { hive } => Event::SourceDown { hive },
+            AuditEvent::HiveRecovered { hive, recovery } => Event::HiveRecovered {
+                hive,
+                reason: &recovery.reason,
+                set_aside: recovery.set_aside.as_deref(),
+                copy: recovery.copy,
+            },
             AuditEvent::SourceDataRejected { hive, reason } => {
                 Event::SourceDataRejected { hive, reason }
             }

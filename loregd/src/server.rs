@@ -34,7 +34,11 @@ impl Server {
             let committer = Committer::start(&claimed.name, writer, outbox, max_frame)?;
             served.push((reader, committer));
         }
-        let register = FromSource::Register { hives: registrations, assigns_sequences: false };
+        let register = FromSource::Register {
+            hives: registrations,
+            assigns_sequences: false,
+            recovered: Vec::new(),
+        };
         connection.write(&[frame(&register)])?;
         let hives = Hives { served, max_frame, answers: Vec::new(), registered: false };
         Ok(Server { connection, hives })

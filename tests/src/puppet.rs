@@ -144,7 +144,11 @@ impl Puppet {
             .hives
             .iter()
             .map(|hive| RegisteredHive { root: hive.root(), max_sequence: max_sequence(hive) });
-        let register = FromSource::Register { hives: hives.collect(), assigns_sequences: false };
+        let register = FromSource::Register {
+            hives: hives.collect(),
+            assigns_sequences: false,
+            recovered: Vec::new(),
+        };
         self.say(&register).expect("writing a registration");
         loop {
             match self.receive().expect("an answer to a registration") {

@@ -193,6 +193,7 @@ fn a_protocol_error_ends_the_connection_and_nothing_else() {
             Decision::Instead(vec![FromSource::Register {
                 hives: vec![],
                 assigns_sequences: false,
+                recovered: Vec::new(),
             }])
         };
         type ProtocolError = fn(RequestHeader) -> Decision;

@@ -125,6 +125,19 @@ pub struct RegisteredHive {
     pub max_sequence: u64,
 }
 
+/// A hive that its source found damaged and replaced before it registered it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// The hive's number in the claim.
+    pub hive: u32,
+    /// What was wrong with it.
+    pub reason: String,
+    /// Where the damaged hive is kept, as the source names it; `None`: there was none.
+    pub set_aside: Option<String>,
+    /// The automatic copy whose contents the hive has now; `None`: there was no good one, and it is empty.
+    pub copy: Option<u32>,
+}
+
 /// A message of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromSource {
@@ -144,6 +157,8 @@ pub enum FromSource {
         hives: Vec<RegisteredHive>,
         /// The source assigns sequence numbers itself, and tells them in [`Answer::Applied`].
         assigns_sequences: bool,
+        /// The hives that were damaged and are what an automatic copy has, or empty; for the audit log.
+        recovered: Vec<Recovery>,
     },
     /// Gives up its hives.
     Unregister,
@@ -438,6 +453,22 @@ pub enum Mutation {
         /// The key.
         key: Guid,
     },
+    /// Makes a key object, as [`Mutation::CreateKey`] does. If its GUID is that of a key that no entry names,
+    /// that key and all that is under it are removed first; [`SourceError::AlreadyExists`] if an entry names
+    /// it, or it is the root.
+    RestoreKey(KeyRecord),
+    /// Makes a path entry with a sequence number from elsewhere. The distinct numbers of the `Restore…`
+    /// mutations in a step are ranked, from 0; the entry then has the sequence number `first_sequence` + rank.
+    /// In a step that has such a mutation no other makes entries, and it reserves as many numbers as are
+    /// distinct. [`SourceError::Invalid`] if there is such an entry already, or another layer's for the same
+    /// name has the same number.
+    RestoreEntry(PathEntry),
+    /// The same of a value entry. [`SourceError::Invalid`] also if a blanket tombstone of the key has the same
+    /// number.
+    RestoreValue(ValueEntry),
+    /// The same of a blanket tombstone. [`SourceError::Invalid`] also if any value entry of the key has the
+    /// same number.
+    RestoreBlanket(BlanketEntry),
 }
 
 /// What must hold for a step to happen.

@@ -9,7 +9,7 @@ use lcs_abi::call::{
 };
 use lcs_abi::rsi::{
     Answer, BlanketEntry, Changes, ClaimedHive, Condition, FOLD_VERSION, FRAME_HEADER, FromSource,
-    KeyRecord, LayerPosition, Mutation, Name, PathEntry, RSI_VERSION, Received, Refusal,
+    KeyRecord, LayerPosition, Mutation, Name, PathEntry, RSI_VERSION, Received, Recovery, Refusal,
     RegisteredHive, Request, RequestHeader, SourceError, Target, ToSource, ValueEntry,
     ValuePosition, decode_to_source, frame, request_frame, split_frame,
 };
@@ -180,6 +180,20 @@ fn call_answers() -> Vec<Encoded> {
     ]
 }
 
+fn path_entry() -> PathEntry {
+    let target = Target::Key(KEY);
+    PathEntry { parent: KEY, name: name(), layer: name(), target, sequence: 1 }
+}
+
+fn value_entry() -> ValueEntry {
+    let (value_type, data) = (1, vec![5; 130]);
+    ValueEntry { key: KEY, name: name(), layer: name(), value_type, data, sequence: 2 }
+}
+
+fn blanket_entry() -> BlanketEntry {
+    BlanketEntry { key: KEY, layer: name(), sequence: 3 }
+}
+
 fn mutations() -> Vec<Mutation> {
     let (parent, key, text) = (KEY, KEY, || String::from("text"));
     vec![
@@ -192,6 +206,10 @@ fn mutations() -> Vec<Mutation> {
         Mutation::SetBlanket { key, layer: name() },
         Mutation::ClearBlanket { key, layer: text() },
         Mutation::RemoveSubtree { key },
+        Mutation::RestoreKey(key_record()),
+        Mutation::RestoreEntry(path_entry()),
+        Mutation::RestoreValue(value_entry()),
+        Mutation::RestoreBlanket(blanket_entry()),
     ]
 }
 
@@ -227,14 +245,10 @@ fn requests() -> Vec<Request> {
 
 fn from_source() -> Vec<FromSource> {
     let hives = vec![ClaimedHive { name: "Machine".into(), scope: Some(KEY) }];
-    let (target, layer) = (Target::Key(KEY), name());
-    let entry = PathEntry { parent: KEY, name: name(), layer: name(), target, sequence: 1 };
-    let (key, value_type, data) = (KEY, 1, vec![5; 130]);
-    let value = ValueEntry { key, name: name(), layer: name(), value_type, data, sequence: 2 };
-    let blankets = vec![BlanketEntry { key, layer, sequence: 3 }];
+    let blankets = vec![blanket_entry()];
     let answers = [
-        Ok(Answer::Entries { entries: vec![entry], keys: vec![key_record()], more: true }),
-        Ok(Answer::Values { entries: vec![value], blankets, more: false }),
+        Ok(Answer::Entries { entries: vec![path_entry()], keys: vec![key_record()], more: true }),
+        Ok(Answer::Values { entries: vec![value_entry()], blankets, more: false }),
         Ok(Answer::Key(key_record())),
         Ok(Answer::Applied { first_sequence: Some(1) }),
         Ok(Answer::Orphans(vec![KEY; 20])),
@@ -247,6 +261,12 @@ fn from_source() -> Vec<FromSource> {
         FromSource::Register {
             hives: vec![RegisteredHive { root: KEY, max_sequence: u64::MAX }],
             assigns_sequences: false,
+            recovered: vec![Recovery {
+                hive: 0,
+                reason: "torn".into(),
+                set_aside: None,
+                copy: Some(7),
+            }],
         },
         FromSource::Unregister,
         FromSource::Invalidate { hive: 0, keys: Some(vec![KEY]) },

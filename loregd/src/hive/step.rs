@@ -160,6 +160,10 @@ impl<'a, 'b> Step<'a, 'b> {
                 self.key(*key)?;
                 self.remove_subtree(*key)
             }
+            Mutation::RestoreKey(_)
+            | Mutation::RestoreEntry(_)
+            | Mutation::RestoreValue(_)
+            | Mutation::RestoreBlanket(_) => Err(SourceError::NotSupported.into()),
         }
     }
 

@@ -123,7 +123,11 @@ impl Liar {
             5 => rubbish(&mut self.dice),
             6 => refused[..refused.len() - 1].to_vec(),
             7 => (FRAME_OVERHEAD * 2).to_le_bytes().repeat(3),
-            8 => frame(&FromSource::Register { hives, assigns_sequences: true }),
+            8 => frame(&FromSource::Register {
+                hives,
+                assigns_sequences: true,
+                recovered: Vec::new(),
+            }),
             9 => frame(&FromSource::Claim { version, fold_version, hives: vec![evil] }),
             10 => frame(&FromSource::Invalidate { hive: 99, keys: None }),
             11 if self.dice.below(2) == 0 => frame(&FromSource::Unregister),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use lcs_abi::Guid;
-use lcs_abi::rsi::{Answer, Request, SourceError};
+use lcs_abi::rsi::{Answer, Recovery, Request, SourceError};
 use lcs_abi::security::Access;
 
 use crate::security::Sid;
@@ -44,6 +44,13 @@ pub enum AuditEvent {
     SourceDown {
         /// The hive.
         hive: String,
+    },
+    /// A source found a hive damaged and replaced it.
+    HiveRecovered {
+        /// The hive.
+        hive: String,
+        /// What the source says of it.
+        recovery: Recovery,
     },
     /// A source said what cannot be; the request failed.
     SourceDataRejected {

@@ -34,7 +34,7 @@ use hashbrown::HashSet;
 use lcs_abi::Guid;
 use lcs_abi::call::RejectedSetting;
 use lcs_abi::rsi::{
-    Answer, Changes, ClaimedHive, Condition, Mutation, Refusal, RegisteredHive, Request,
+    Answer, Changes, ClaimedHive, Condition, Mutation, Recovery, Refusal, RegisteredHive, Request,
     SourceError,
 };
 use spin::Mutex;
@@ -228,6 +228,18 @@ impl<B: Backend> Registry<B> {
         });
         self.settle_all(&slots).await;
         Ok(())
+    }
+
+    /// A source replaced hives that were damaged, before it registers them. False: it did not claim one of them.
+    pub fn recovered(&self, connection: ConnectionId, recovered: Vec<Recovery>) -> bool {
+        recovered.into_iter().all(|recovery| {
+            let slot = self.with(|state| state.hives.slot_of(connection, recovery.hive));
+            slot.is_some_and(|slot| {
+                let hive = self.hive_name(slot);
+                self.backend.audit(AuditEvent::HiveRecovered { hive, recovery });
+                true
+            })
+        })
     }
 
     /// A source is gone, or what it sent could not be understood.

@@ -4,7 +4,7 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use lcs_abi::rsi::{Mutation, Name};
+use lcs_abi::rsi::{BlanketEntry, Mutation, Name, PathEntry, ValueEntry};
 use lcs_abi::value::ValueType;
 use lcs_abi::{BASE_LAYER, Guid};
 
@@ -354,6 +354,12 @@ fn layer_of(mutation: &Mutation) -> Option<&str> {
         Mutation::DeleteEntry { layer, .. }
         | Mutation::DeleteValue { layer, .. }
         | Mutation::ClearBlanket { layer, .. } => Some(layer),
-        Mutation::CreateKey(_) | Mutation::WriteKey { .. } | Mutation::RemoveSubtree { .. } => None,
+        Mutation::RestoreEntry(PathEntry { layer, .. })
+        | Mutation::RestoreValue(ValueEntry { layer, .. })
+        | Mutation::RestoreBlanket(BlanketEntry { layer, .. }) => Some(&layer.folded),
+        Mutation::CreateKey(_)
+        | Mutation::RestoreKey(_)
+        | Mutation::WriteKey { .. }
+        | Mutation::RemoveSubtree { .. } => None,
     }
 }

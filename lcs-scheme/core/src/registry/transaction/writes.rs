@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 use lcs_abi::Guid;
-use lcs_abi::rsi::{Condition, KeyRecord, Mutation, Target};
+use lcs_abi::rsi::{BlanketEntry, Condition, KeyRecord, Mutation, PathEntry, Target, ValueEntry};
 
 use super::super::chain::Chain;
 use crate::security::{Parts, SecurityDescriptor};
@@ -186,8 +186,12 @@ impl WriteSet {
                 let layers = self.blankets.entry(*key).or_default();
                 layers.insert(layer.clone(), Pending { order, mutation })
             }
-            // No operation of a transaction makes it.
-            Mutation::RemoveSubtree { .. } => None,
+            // No operation of a transaction makes them.
+            Mutation::RemoveSubtree { .. }
+            | Mutation::RestoreKey(_)
+            | Mutation::RestoreEntry(_)
+            | Mutation::RestoreValue(_)
+            | Mutation::RestoreBlanket(_) => None,
         };
         let freed = replaced.map_or(0, |pending| mutation_size(&pending.mutation));
         self.bytes = self.bytes + size - freed;
@@ -357,13 +361,17 @@ impl WriteSet {
 /// The key that a mutation writes to.
 fn key_of(mutation: &Mutation) -> Guid {
     match mutation {
-        Mutation::CreateKey(record) => record.parent,
-        Mutation::SetEntry { parent, .. } | Mutation::DeleteEntry { parent, .. } => *parent,
+        Mutation::CreateKey(record) | Mutation::RestoreKey(record) => record.parent,
+        Mutation::SetEntry { parent, .. }
+        | Mutation::DeleteEntry { parent, .. }
+        | Mutation::RestoreEntry(PathEntry { parent, .. }) => *parent,
         Mutation::WriteKey { key, .. }
         | Mutation::SetValue { key, .. }
         | Mutation::DeleteValue { key, .. }
         | Mutation::SetBlanket { key, .. }
         | Mutation::ClearBlanket { key, .. }
+        | Mutation::RestoreValue(ValueEntry { key, .. })
+        | Mutation::RestoreBlanket(BlanketEntry { key, .. })
         | Mutation::RemoveSubtree { key, .. } => *key,
     }
 }
@@ -391,14 +399,21 @@ fn frame_size(condition: &Condition) -> usize {
 fn mutation_size(mutation: &Mutation) -> usize {
     let both = |name: &lcs_abi::rsi::Name| name.display.len() + name.folded.len();
     let variable = match mutation {
-        Mutation::CreateKey(record) => both(&record.name) + record.sd.len(),
+        Mutation::CreateKey(record) | Mutation::RestoreKey(record) => {
+            both(&record.name) + record.sd.len()
+        }
         Mutation::WriteKey { sd, .. } => sd.as_ref().map_or(0, Vec::len),
-        Mutation::SetEntry { name, layer, .. } => both(name) + both(layer),
-        Mutation::SetValue { name, layer, data, .. } => both(name) + both(layer) + data.len(),
+        Mutation::SetEntry { name, layer, .. }
+        | Mutation::RestoreEntry(PathEntry { name, layer, .. }) => both(name) + both(layer),
+        Mutation::SetValue { name, layer, data, .. }
+        | Mutation::RestoreValue(ValueEntry { name, layer, data, .. }) => {
+            both(name) + both(layer) + data.len()
+        }
         Mutation::DeleteEntry { name, layer, .. } | Mutation::DeleteValue { name, layer, .. } => {
             name.len() + layer.len()
         }
-        Mutation::SetBlanket { layer, .. } => both(layer),
+        Mutation::SetBlanket { layer, .. }
+        | Mutation::RestoreBlanket(BlanketEntry { layer, .. }) => both(layer),
         Mutation::ClearBlanket { layer, .. } => layer.len(),
         Mutation::RemoveSubtree { .. } => 0,
     };
