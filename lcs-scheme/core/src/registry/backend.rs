@@ -14,13 +14,15 @@ use crate::security::Sid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// Where a request goes: a hive of a connected source.
+/// Where a request goes: a hive of a connected source, as it is or as a read view shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     /// The source's connection.
     pub connection: ConnectionId,
     /// The hive's number in the source's claim.
     pub hive: u32,
+    /// The source's read view; `None`: the hive as it is.
+    pub snapshot: Option<u64>,
 }
 
 /// Why a request has no answer.

@@ -53,6 +53,7 @@ use handles::Handles;
 use hives::{Hives, SlotId};
 use locks::Locks;
 use own::OwnKeys;
+use reading::Site;
 use transaction::{TransactionId, Transactions};
 use watches::Watches;
 
@@ -306,8 +307,25 @@ impl<B: Backend> Registry<B> {
         slot: SlotId,
         request: Request,
     ) -> impl Future<Output = Result<Answer, Error>> + use<'_, B> {
-        let sent =
-            self.address(slot).map(|(address, _root)| self.backend.request(address, request));
+        self.ask_at(slot.into(), request)
+    }
+
+    /// Asks a source, for what its read view shows if the site is one.
+    fn ask_at(
+        &self,
+        site: Site,
+        request: Request,
+    ) -> impl Future<Output = Result<Answer, Error>> + use<'_, B> {
+        let address = match (self.address(site.slot), site.snapshot) {
+            (Ok((address, _)), None) => Ok(address),
+            (Ok((address, _)), Some(snapshot)) if snapshot.connection == address.connection => {
+                Ok(Address { snapshot: Some(snapshot.number), ..address })
+            }
+            // The read view went with its connection.
+            (Ok(_), Some(_)) => Err(Error::SourceDown),
+            (Err(error), _) => Err(error),
+        };
+        let sent = address.map(|address| self.backend.request(address, request));
         async move { sent?.await.map_err(Error::from) }
     }
 
