@@ -65,7 +65,7 @@ pub enum Derive {
         /// The layers that remain, all of them named; `None` leaves them as they are.
         layers: Option<Vec<String>>,
     },
-    /// From a key: a stream to read.
+    /// From a key: a stream to read ([`crate::backup`]).
     Backup,
     /// From a key: a stream to write.
     Restore,
@@ -109,13 +109,13 @@ pub enum Op {
     Explain = 16,
     /// Nothing → nothing: all that was acknowledged before is durable.
     Flush = 17,
-    /// Makes an automatic copy of the key's hive.
+    /// Nothing → [`StoreCopyAnswer`]. The source makes an automatic copy of the key's hive now.
     StoreCopy = 18,
     /// Nothing → nothing: all that was written in the transaction is durable, at once.
     Commit = 19,
     /// Nothing → [`TransactionStatusAnswer`].
     TransactionStatus = 20,
-    /// Carries out a restore.
+    /// Nothing → nothing: what was written to the handle of a restore takes effect, at once.
     Finish = 21,
     /// Nothing → [`StatusAnswer`].
     Status = 22,
@@ -381,6 +381,13 @@ pub struct SetSecurity {
     /// Self-relative ([MS-DTYP] 2.4.6).
     #[serde(with = "serde_bytes")]
     pub sd: Vec<u8>,
+}
+
+/// The copy that a source made of a hive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreCopyAnswer {
+    /// Its number among the source's copies of the hive.
+    pub number: u32,
 }
 
 /// How a transaction is.

@@ -7,6 +7,8 @@
 //! - [`rsi`]: LCS to a source and back, in frames over the scheme `regsrc:`,
 //! - [`security`]: the access rights and the few security descriptors that a source must know as bytes.
 //!
+//! A fourth one, [`backup`], has a layout of its own: it is written down in files, and other registries read it.
+//!
 //! The order of fields and variants is part of the interface. Additions go at the end of the outermost
 //! struct; whoever decodes ignores trailing bytes, so both ends of one version can differ by an addition.
 #![no_std]
@@ -14,6 +16,7 @@
 
 extern crate alloc;
 
+pub mod backup;
 pub mod call;
 pub mod explain;
 pub mod rsi;

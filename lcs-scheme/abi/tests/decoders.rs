@@ -5,7 +5,7 @@ use lcs_abi::call::{
     GetSecurityAnswer, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer, LayerOnly, LayerStatus,
     NamedValue, Op, QueryValue, QueryValueAnswer, QueryValues, QueryValuesAnswer, RejectedSetting,
     SetSecurity, SetTombstone, SetValue, SetValueAnswer, SourceStatus, StatusAnswer, StatusDetails,
-    Subkey, TransactionState, TransactionStatusAnswer, Unhide,
+    StoreCopyAnswer, Subkey, TransactionState, TransactionStatusAnswer, Unhide,
 };
 use lcs_abi::rsi::{
     Answer, BlanketEntry, Changes, ClaimedHive, Condition, FOLD_VERSION, FRAME_HEADER, FromSource,
@@ -26,6 +26,7 @@ macro_rules! for_every_message {
             Derive, QueryValue, QueryValues, SetValue, DeleteValue, SetTombstone, LayerOnly,
             EnumSubkeys, Unhide, GetSecurity, SetSecurity, QueryValueAnswer, QueryValuesAnswer,
             SetValueAnswer, EnumSubkeysAnswer, KeyInfoAnswer, GetSecurityAnswer, StatusAnswer,
+            StoreCopyAnswer,
             FromSource, ToSource, RequestHeader, Request)
     };
     ($function:ident($bytes:expr): $($message:ty),*) => { $($function::<$message>($bytes);)* };
@@ -168,6 +169,7 @@ fn call_answers() -> Vec<Encoded> {
         sample(QueryValueAnswer { value_type: 3, data: vec![1], sequence: 9, layer: text() }),
         sample(QueryValuesAnswer { values: vec![value], next: Some(text()), generation: 7 }),
         sample(SetValueAnswer { sequence: u64::MAX }),
+        sample(StoreCopyAnswer { number: u32::MAX }),
         sample(EnumSubkeysAnswer { subkeys: vec![subkey], next: None, generation: 7 }),
         sample(KeyInfoAnswer { created: true, access: 1, details: Some(details) }),
         sample(GetSecurityAnswer { sd: vec![1; 20] }),
