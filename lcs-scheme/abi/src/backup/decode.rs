@@ -93,6 +93,9 @@ impl Decoder {
             State::Failed(error) => return Err(error),
         }
         match self.take() {
+            Ok(None) if self.is_whole() && self.taken < self.buffer.len() => {
+                Err(self.fail(Problem::AfterTrailer))
+            }
             Ok(record) => Ok(record),
             Err(problem) => Err(self.fail(problem)),
         }

@@ -216,7 +216,7 @@ fn limits_hold_for_what_is_restored() {
     assert_eq!(refused("a large value", &with(vec![large])), Error::LimitExceeded("MaxValueSize"));
     let mut deep = vec![header(), used("base"), key(ROOT)];
     let guid = |number: u16| {
-        if number == 0 { ROOT } else { Guid(u128::from(number).to_be_bytes()) }
+        if number == 0 { ROOT } else { Guid((u128::from(number) << 96).to_be_bytes()) }
     };
     for number in 1..=511 {
         deep.push(key(guid(number)));

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use lcs_abi::call::Derive;
 use lcs_abi::watch::EventKind;
 
-use super::contents::{Contents, Entry, Hive, Key, LAYERS, Place, Record, SKELETON, Value, Who};
+use super::contents::{
+    Attached, Contents, Entry, Hive, Key, LAYERS, Place, Record, SKELETON, Value, Who,
+};
 use super::model::{Failure, Model};
 use super::names::Layer;
 use super::player::{Player, caller, failure};
