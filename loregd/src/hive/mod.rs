@@ -20,6 +20,7 @@ mod step;
 mod views;
 mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -74,6 +75,18 @@ impl Hive {
         Ok(Hive { reader, writer, stages: Stages::default() })
     }
 
+    /// Keeps what is staged and large in files whose names begin with `files`, and removes those that an
+    /// earlier process left there.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn staging_in(mut self, files: &Path) -> Result<Self, Error> {
+        stages::remove_leftovers(files)?;
+        self.stages = Stages::in_files(files);
+        self.writer.stage_in(files);
+        Ok(self)
+    }
+
     /// A new hive that lives in memory only.
     pub fn in_memory(name: &str) -> Result<Self, Error> {
         Self::open(name, Box::new(MemoryStore::default()))
@@ -114,7 +127,7 @@ impl Hive {
         match self.stages.take(request.clone()) {
             Turn::Answered(answer) => answer,
             Turn::Step(step) => {
-                let answer = self.writer.commit(&[&step.request]).pop();
+                let answer = self.writer.commit_staged(&[step.parts()]).pop();
                 let answer = answer.unwrap_or(Err(SourceError::StorageError));
                 self.stages.settle(step, &answer);
                 answer
