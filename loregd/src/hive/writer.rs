@@ -15,6 +15,7 @@ use super::stages::{Mutations, Stage, Stages};
 use super::step::Step;
 use super::{Reader, Shared};
 use crate::Error;
+use crate::kept::Keeper;
 use crate::store::{Memory, Rows, Store};
 
 /// How many orphans one commit of a purge drops.
@@ -34,6 +35,7 @@ pub struct Writer {
     in_doubt: Option<InDoubt>,
     /// What the names of files for large stages begin with.
     stage_files: Option<PathBuf>,
+    keeper: Option<Keeper>,
 }
 
 /// A commit of which it isn't known whether it happened.
@@ -60,6 +62,7 @@ impl Writer {
             memory: Memory::default(),
             in_doubt: None,
             stage_files: None,
+            keeper: None,
         };
         match read_hive_row(&*writer.store.view()?)? {
             Some(hive) => writer.root = hive.root,
@@ -83,6 +86,22 @@ impl Writer {
 
     pub(super) fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
+    }
+
+    pub(super) fn keep(&mut self, keeper: Keeper) {
+        self.keeper = Some(keeper);
+    }
+
+    /// Reserves all sequence numbers up to this one, durably.
+    pub(super) fn raise_max_sequence(&mut self, to: u64) -> Result<(), Error> {
+        if to <= self.max_sequence() {
+            return Ok(());
+        }
+        self.transact(Steps::One, |_, ledger| {
+            ledger.reserve(to);
+            Ok(true)
+        })?;
+        self.publish()
     }
 
     pub(super) fn stage_in(&mut self, files: &Path) {
@@ -207,11 +226,15 @@ impl Writer {
         mut work: impl FnMut(&mut Working, &mut Ledger) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let (ledger, mut memory) = (&mut self.ledger, self.memory.clone());
+        let keeper = &mut self.keeper;
         let mut stays = false;
         let outcome = self.store.commit(&mut |store| {
             let mut rows = Working::new(store, &mut memory, steps);
             stays = work(&mut rows, ledger)?;
             if stays {
+                if let Some(keeper) = keeper {
+                    keeper.reserve(ledger.max_sequence_after())?;
+                }
                 ledger.write(&mut rows)?;
             }
             Ok(stays)

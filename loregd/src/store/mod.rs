@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use crate::Error;
 
 pub use memory::{Memory, MemoryStore};
+pub(crate) use redb::was_closed;
 pub use redb::{RedbReader, RedbStore};
 
 /// What a visitor of rows answers: go on or stop, or why it could not.
