@@ -264,3 +264,6 @@ fn newest_good_copy(files: &HiveFiles, kept: Option<Kept>) -> Result<Option<(Cop
         None => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests;
