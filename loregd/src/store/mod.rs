@@ -9,6 +9,8 @@ use std::ops::ControlFlow;
 use crate::Error;
 
 pub use memory::{Memory, MemoryStore};
+#[cfg(test)]
+pub(crate) use redb::builder;
 pub(crate) use redb::was_closed;
 pub use redb::{RedbReader, RedbStore};
 

@@ -197,7 +197,8 @@ impl RedbReader {
     }
 }
 
-fn builder() -> Builder {
+/// How databases are opened here.
+pub(crate) fn builder() -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_SIZE).set_check_integrity_on_open(true);
     builder

@@ -4,6 +4,7 @@ mod check;
 mod damage;
 mod history;
 mod listing;
+mod power;
 mod requests;
 mod restore;
 mod snapshots;
