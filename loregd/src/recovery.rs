@@ -266,4 +266,6 @@ fn newest_good_copy(files: &HiveFiles, kept: Option<Kept>) -> Result<Option<(Cop
 }
 
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod tests;

@@ -12,26 +12,26 @@ use super::*;
 use crate::directory::Directory;
 use crate::restore::restore;
 
-type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn claimed(name: &str) -> ClaimedHive {
     ClaimedHive { name: name.to_owned(), scope: None }
 }
 
-fn try_open(directory: &Path) -> Result<Opened, Error> {
+pub(super) fn try_open(directory: &Path) -> Result<Opened, Error> {
     Directory::open(directory).unwrap().open_hive(&claimed("Machine"))
 }
 
-fn open(directory: &Path) -> Opened {
+pub(super) fn open(directory: &Path) -> Opened {
     try_open(directory).unwrap()
 }
 
-fn files(directory: &Path) -> HiveFiles {
+pub(super) fn files(directory: &Path) -> HiveFiles {
     HiveFiles::new(directory, "Machine")
 }
 
 /// One step: values of `count` names with this number in them.
-fn set(hive: &mut Hive, count: u64, number: u8) {
+pub(super) fn set(hive: &mut Hive, count: u64, number: u8) {
     let name = |text: String| Name { display: text.clone(), folded: text };
     let key = hive.root();
     let set = |value| Mutation::SetValue {
@@ -47,7 +47,7 @@ fn set(hive: &mut Hive, count: u64, number: u8) {
 }
 
 /// All rows of a database but those that say which steps there were.
-fn rows(path: &Path) -> Rows {
+pub(super) fn rows(path: &Path) -> Rows {
     let database = RedbReader::of_file(File::open(path).unwrap()).unwrap();
     let mut rows = Rows::new();
     let view = database.view().unwrap();
@@ -62,7 +62,7 @@ fn rows(path: &Path) -> Rows {
 }
 
 /// Makes a copy by hand, as `number`, of a hive that is closed.
-fn copy(directory: &Path, number: u32) -> std::path::PathBuf {
+pub(super) fn copy(directory: &Path, number: u32) -> std::path::PathBuf {
     let files = files(directory);
     files.make_backup().unwrap();
     let path = files.backup().join(format!("Machine.{number}.daily.2026-11-26T08-40-32Z.redb"));
