@@ -5,11 +5,13 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::Error;
+use crate::backup::copies_in;
 use crate::directory::{Directory, caught, hives_in};
+use crate::files::HiveFiles;
 use crate::hive::{self, Counts, Problem};
 use crate::store::RedbReader;
 
-/// Checks every hive in a directory and changes none. Prints one line per problem, or, if there is none, one
+/// Checks every hive in a directory, and every copy, and changes none. Prints one line per problem, or, if there is none, one
 /// that says how much there is. Returns whether there is none.
 ///
 /// # Errors
@@ -18,11 +20,13 @@ use crate::store::RedbReader;
 pub fn check(directory: &Path, out: &mut dyn Write) -> Result<bool, Error> {
     let _guard = Directory::guard(directory)?;
     let hives = hives_in(directory)?;
-    if hives.is_empty() {
+    let copies = copies_in(&HiveFiles::new(directory, ""))?;
+    if hives.is_empty() && copies.is_empty() {
         return Err(Error::NoHives(directory.to_owned()));
     }
     let mut clean = true;
-    for (name, path) in hives {
+    let copies = copies.into_iter().map(|(stem, copy)| (format!("{stem}, {copy}"), copy.path));
+    for (name, path) in hives.into_iter().chain(copies) {
         let file = File::open(&path).map_err(|error| Error::File { path, error })?;
         clean &= check_hive(&name, file, out)?;
         out.flush().map_err(Error::Output)?;
@@ -66,7 +70,7 @@ mod tests {
     }
 
     fn open(directory: &Path, name: &str) -> Hive {
-        Directory::open(directory).unwrap().open_hive(&claimed(name)).unwrap()
+        Directory::open(directory).unwrap().open_hive(&claimed(name)).unwrap().hive
     }
 
     fn checked(directory: &Path) -> (bool, String) {

@@ -77,11 +77,11 @@ impl Drop for Mourner {
 
 fn commit_all(mut writer: Writer, jobs: &Receiver<Job>, outbox: &Outbox, max_frame: u32) {
     let frame = |id, answer| answer_frame(id, answer, max_frame);
-    let mut queue = Queue { jobs, stages: Stages::default(), staged: None };
+    let mut queue = Queue { jobs, stages: writer.stages(), large: None };
     while let Some(Group { steps, reads, answered }) = queue.next_group() {
         outbox.push(answered.into_iter().map(|(id, answer)| frame(id, answer)).collect());
-        let requests: Vec<&Request> = steps.iter().map(|(_, step)| &step.request).collect();
-        let answers = writer.commit(&requests);
+        let requests: Vec<_> = steps.iter().map(|(_, step)| step.parts()).collect();
+        let answers = writer.commit_staged(&requests);
         let mut frames = Vec::with_capacity(steps.len() + reads.len());
         for ((id, step), answer) in steps.into_iter().zip(answers) {
             queue.stages.settle(step, &answer);
@@ -99,8 +99,8 @@ fn commit_all(mut writer: Writer, jobs: &Receiver<Job>, outbox: &Outbox, max_fra
 struct Queue<'a> {
     jobs: &'a Receiver<Job>,
     stages: Stages,
-    /// A step from a stage, which waits for a group of its own.
-    staged: Option<(u64, StagedStep)>,
+    /// A large step, which waits for a group of its own.
+    large: Option<(u64, StagedStep)>,
 }
 
 /// What has arrived, each with the id of its request.
@@ -110,7 +110,7 @@ struct Group {
     steps: Vec<(u64, StagedStep)>,
     /// To be read, after that, from a snapshot or the newest state.
     reads: Vec<(u64, Option<u64>, Request)>,
-    /// Answered without the disk.
+    /// Answered without a commit.
     answered: Vec<(u64, Result<Answer, SourceError>)>,
 }
 
@@ -118,12 +118,12 @@ impl Queue<'_> {
     /// Waits for something, and takes with it what else is there, up to the limits of a group. `None`: nothing
     /// will come any more.
     ///
-    /// A step from a stage is a group of its own. It is large, and what becomes of it decides whether its
-    /// stage is there for what was sent after it.
+    /// A large step is a group of its own. What becomes of one from a stage decides, besides, whether its stage
+    /// is there for what was sent after it.
     fn next_group(&mut self) -> Option<Group> {
         let mut group = Group::default();
-        if let Some(staged) = self.staged.take() {
-            group.steps.push(staged);
+        if let Some(large) = self.large.take() {
+            group.steps.push(large);
             return Some(group);
         }
         let mut bytes = 0;
@@ -132,8 +132,8 @@ impl Queue<'_> {
             if is_step(&request) {
                 match self.stages.take(request) {
                     Turn::Answered(answer) => group.answered.push((id, answer)),
-                    Turn::Step(step) if step.is_staged() => {
-                        self.staged = Some((id, step));
+                    Turn::Step(step) if step.is_large() => {
+                        self.large = Some((id, step));
                         break;
                     }
                     Turn::Step(step) => {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn queue(jobs: &Receiver<Job>) -> Queue<'_> {
-        Queue { jobs, stages: Stages::default(), staged: None }
+        Queue { jobs, stages: Stages::default(), large: None }
     }
 
     fn job(id: u64, request: Request, size: usize) -> Job {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use lcs_abi::rsi::ClaimedHive;
 
 use crate::Error;
-use crate::hive::Hive;
-use crate::store::RedbStore;
+use crate::files::HiveFiles;
+use crate::recovery::{self, Opened};
 
 /// The data directory, held by this process.
 ///
@@ -63,37 +63,19 @@ impl Directory {
         }
     }
 
-    /// Opens a hive, or makes it, and purges its orphans.
-    pub fn open_hive(&self, hive: &ClaimedHive) -> Result<Hive, Error> {
-        let path = self.path.join(file_name(hive));
+    /// Opens a hive, or makes it, and purges its orphans. One that is damaged is replaced by its newest good
+    /// copy, or by an empty one, and set aside.
+    ///
+    /// # Errors
+    /// [`Error::OtherCase`], and what keeps this process from reading the hive, or from writing what is to
+    /// replace it.
+    pub fn open_hive(&self, hive: &ClaimedHive) -> Result<Opened, Error> {
+        let files = HiveFiles::new(&self.path, &file_stem(hive));
+        let path = files.database();
         self.refuse_other_case(&path)?;
-        let opened = caught(|| {
-            self.make_file(&path)?;
-            let store = RedbStore::open(&path)?;
-            Hive::open(&hive.name, Box::new(store))
-        });
-        opened.inspect_err(|error| {
+        recovery::open(&hive.name, files).inspect_err(|error| {
             log::error!("hive {} in {} does not open: {error}", hive.name, path.display());
         })
-    }
-
-    /// Makes the file of a new hive, which only its owner may read: rights are LCS's to give.
-    fn make_file(&self, path: &Path) -> Result<(), Error> {
-        let failed = |error| Error::File { path: path.to_owned(), error };
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(_) => self.sync(),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    /// Makes a new file's name durable. Redox can't (REDOX.md: EBADF) and need not be asked to.
-    fn sync(&self) -> Result<(), Error> {
-        if cfg!(target_os = "redox") {
-            return Ok(());
-        }
-        let synced = File::open(&self.path).and_then(|directory| directory.sync_all());
-        synced.map_err(|error| Error::File { path: self.path.clone(), error })
     }
 
     /// A hive asked for as `machine` is the one that was made as `Machine`; an empty one beside it would
@@ -154,9 +136,9 @@ pub(crate) fn caught<T>(open: impl FnOnce() -> Result<T, Error>) -> Result<T, Er
     opened.unwrap_or_else(|panic| Err(Error::Damaged(message(&*panic))))
 }
 
-/// `NAME.redb`, or `NAME{SCOPE}.redb` for a private hive. What can't be in a file's name, or would be
-/// taken for a scope, is %XX.
-fn file_name(hive: &ClaimedHive) -> String {
+/// What the names of a hive's files begin with: `NAME`, or `NAME{SCOPE}` for a private hive. What can't be in
+/// a file's name, or would be taken for a scope, is %XX.
+pub(crate) fn file_stem(hive: &ClaimedHive) -> String {
     let mut name = String::new();
     for (index, character) in hive.name.char_indices() {
         let plain = character.is_alphanumeric() || matches!(character, ' ' | '_' | '-');
@@ -170,8 +152,8 @@ fn file_name(hive: &ClaimedHive) -> String {
         }
     }
     match hive.scope {
-        Some(scope) => format!("{name}{{{scope}}}.redb"),
-        None => format!("{name}.redb"),
+        Some(scope) => format!("{name}{{{scope}}}"),
+        None => name,
     }
 }
 
@@ -194,11 +176,11 @@ mod tests {
 
     #[test]
     fn names_of_hives_become_names_of_files() {
-        assert_eq!(file_name(&hive("Machine")), "Machine.redb");
-        assert_eq!(file_name(&hive("..")), "%2E..redb");
-        assert_eq!(file_name(&hive("a{b}%:é")), "a%7Bb%7D%25%3Aé.redb");
+        assert_eq!(file_stem(&hive("Machine")), "Machine");
+        assert_eq!(file_stem(&hive("..")), "%2E.");
+        assert_eq!(file_stem(&hive("a{b}%:é")), "a%7Bb%7D%25%3Aé");
         let private = ClaimedHive { scope: Some(Guid([0xab; 16])), ..hive("Machine") };
-        assert_eq!(file_name(&private), "Machine{abababab-abab-abab-abab-abababababab}.redb");
+        assert_eq!(file_stem(&private), "Machine{abababab-abab-abab-abab-abababababab}");
     }
 
     #[test]
@@ -216,7 +198,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let open = || {
             let directory = Directory::open(directory.path()).unwrap();
-            let root = |name: &str| directory.open_hive(&hive(name)).unwrap().root();
+            let root = |name: &str| directory.open_hive(&hive(name)).unwrap().hive.root();
             (root("Machine"), root("Users"))
         };
         let (machine, users) = open();
@@ -233,21 +215,5 @@ mod tests {
         directory.open_hive(&hive("Machine")).unwrap();
         let other = directory.open_hive(&hive("machine"));
         assert!(matches!(other, Err(Error::OtherCase { .. })));
-    }
-
-    #[test]
-    fn a_damaged_database_is_an_error() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("Machine.redb");
-        Directory::open(directory.path()).unwrap().open_hive(&hive("Machine")).unwrap();
-        let mut bytes = fs::read(&path).unwrap();
-        for byte in bytes.iter_mut().skip(4096) {
-            *byte ^= 0x55;
-        }
-        fs::write(&path, &bytes).unwrap();
-        let directory = Directory::open(directory.path()).unwrap();
-        assert!(directory.open_hive(&hive("Machine")).is_err());
-        fs::write(&path, b"no database at all").unwrap();
-        assert!(directory.open_hive(&hive("Machine")).is_err());
     }
 }

@@ -43,7 +43,10 @@ pub enum Error {
     /// There is no hive in the directory.
     #[error("{0}: no hive is here")]
     NoHives(PathBuf),
-    /// The result of a check could not be printed.
+    /// There is neither a hive nor a copy of one with this name in the directory.
+    #[error("{0}: no hive {1:?} is here, and no copy of one")]
+    NoSuchHive(PathBuf, String),
+    /// The result of a check or restore could not be printed.
     #[error("standard output: {0}")]
     Output(io::Error),
     /// A hive's database is there under a name that differs in the case of letters only.
@@ -107,6 +110,32 @@ impl Error {
     /// Whether the system could not read or write, which may be otherwise later.
     pub(crate) fn is_of_disk(&self) -> bool {
         matches!(self, Error::Database(error) if matches!(**error, redb::Error::Io(_)))
+    }
+
+    /// Whether what was read is not what was written; not what keeps this process from reading it.
+    pub(crate) fn is_damage(&self) -> bool {
+        use redb::Error as Engine;
+
+        match self {
+            Error::Corrupt { .. } | Error::Damaged(_) => true,
+            Error::Database(error) => match &**error {
+                // What the system says has a number. Without one, the file ends too early.
+                Engine::Io(error) => error.raw_os_error().is_none(),
+                Engine::Corrupted(_)
+                | Engine::UpgradeRequired(_)
+                | Engine::TableDoesNotExist(_)
+                | Engine::TableTypeMismatch { .. }
+                | Engine::TableIsMultimap(_)
+                | Engine::TypeDefinitionChanged { .. } => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether a database is whole, and has no table for the rows of a hive.
+    pub(crate) fn is_absent_table(&self) -> bool {
+        matches!(self, Error::Database(error) if matches!(**error, redb::Error::TableDoesNotExist(_)))
     }
 
     /// What LCS is told: anything but a refusal is a storage error.

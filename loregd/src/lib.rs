@@ -11,6 +11,10 @@
 //! - [`server`]: the loop between LCS and the hives; `committer` is the thread of a hive that commits what
 //!   has arrived, `outbox` the way of its answers to the connection.
 //! - [`check`]: whether the hives of a directory are whole, without a daemon.
+//! - `backup` makes automatic copies of hives, and [`mod@restore`] puts one in the place of a hive, without a
+//!   daemon.
+//! - `recovery` opens a hive whatever has become of its file; `files` are the names that its files have, `kept`
+//!   is what must outlive its database.
 //! - [`arguments`]: the options of the daemon.
 #![forbid(unsafe_code)]
 
@@ -20,14 +24,21 @@
 use hosted as _;
 
 pub mod arguments;
+mod backup;
 pub mod check;
 mod committer;
 pub mod connection;
 pub mod directory;
 mod error;
+mod files;
 pub mod hive;
+mod kept;
 mod outbox;
+mod recovery;
+pub mod restore;
 pub mod server;
 pub mod store;
 
 pub use error::Error;
+pub use files::HiveFiles;
+pub use recovery::{Opened, Recovered};

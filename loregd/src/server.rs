@@ -1,15 +1,19 @@
 //! The loop between LCS and the hives.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use lcs_abi::rsi::{
-    ClaimedHive, FromSource, Received, Request, RequestHeader, SourceError, ToSource, frame,
+    ClaimedHive, FromSource, Received, Recovery, Request, RequestHeader, SourceError, ToSource,
+    frame,
 };
 
 use crate::Error;
+use crate::backup::copier::{Copier, Work};
 use crate::committer::{Committer, Job, answer_frame};
 use crate::connection::Connection;
-use crate::hive::{Hive, Reader, is_step};
+use crate::hive::{Reader, is_step};
+use crate::recovery::{Opened, Recovered};
 
 /// Hives at work: this thread answers what reads, one thread per hive commits.
 pub struct Server {
@@ -18,27 +22,30 @@ pub struct Server {
 }
 
 impl Server {
-    /// Registers the hives, which were claimed in this order over this connection.
+    /// Registers the hives, which were claimed in this order over this connection. Of each so many automatic
+    /// copies are kept, and at least one.
     pub fn start(
         connection: Connection,
         claimed: &[ClaimedHive],
-        hives: Vec<Hive>,
+        opened: Vec<Opened>,
+        keep_backups: usize,
     ) -> Result<Self, Error> {
-        let registrations = hives.iter().map(Hive::registration).collect();
+        let registrations = opened.iter().map(|opened| opened.hive.registration()).collect();
+        let recovered = recoveries(&opened);
         let max_frame = connection.max_frame();
         let mut served = Vec::new();
-        for (claimed, hive) in claimed.iter().zip(hives) {
+        for (ClaimedHive { name, .. }, opened) in claimed.iter().zip(opened) {
+            let Opened { hive, files, unclean, .. } = opened;
             let (reader, writer) = hive.split();
             reader.set_max_frame(max_frame);
             let outbox = connection.outbox();
-            let committer = Committer::start(&claimed.name, writer, outbox, max_frame)?;
-            served.push((reader, committer));
+            let committer = Committer::start(name, writer, Arc::clone(&outbox), max_frame)?;
+            let (for_copies, keep) = (reader.clone(), keep_backups.max(1));
+            let work = Work { reader: for_copies, files, keep, unclean, outbox, max_frame };
+            served.push(Served { reader, committer, copier: Some(Copier::start(name, work)?) });
         }
-        let register = FromSource::Register {
-            hives: registrations,
-            assigns_sequences: false,
-            recovered: Vec::new(),
-        };
+        let register =
+            FromSource::Register { hives: registrations, assigns_sequences: false, recovered };
         connection.write(&[frame(&register)])?;
         let hives = Hives { served, max_frame, answers: Vec::new(), registered: false };
         Ok(Server { connection, hives })
@@ -53,6 +60,7 @@ impl Server {
             let more = self.connection.read(|message, size| hives.take(message, size))?;
             if hives.registered && !was_registered {
                 ready();
+                hives.served.iter().try_for_each(Served::in_service)?;
             }
             let mut answers = std::mem::take(&mut hives.answers);
             answers.extend(self.connection.outbox().take()?);
@@ -65,9 +73,33 @@ impl Server {
     }
 }
 
+/// What LCS is told of hives that were damaged.
+fn recoveries(opened: &[Opened]) -> Vec<Recovery> {
+    let recovery = |(hive, opened): (u32, &Opened)| {
+        let Recovered { reason, set_aside, copy } = opened.recovered.clone()?;
+        let set_aside = set_aside.map(|path| path.display().to_string());
+        Some(Recovery { hive, reason, set_aside, copy })
+    };
+    (0..).zip(opened).filter_map(recovery).collect()
+}
+
+/// A hive at work.
+struct Served {
+    reader: Reader,
+    committer: Committer,
+    /// `None`: the hive has no files.
+    copier: Option<Copier>,
+}
+
+impl Served {
+    fn in_service(&self) -> Result<(), Error> {
+        self.copier.as_ref().map_or(Ok(()), Copier::in_service)
+    }
+}
+
 /// The hives, by their number in the claim, and what they have answered at once.
 struct Hives {
-    served: Vec<(Reader, Committer)>,
+    served: Vec<Served>,
     max_frame: u32,
     answers: Vec<Vec<u8>>,
     registered: bool,
@@ -99,12 +131,16 @@ impl Hives {
         size: usize,
     ) -> Result<(), Error> {
         let hive = usize::try_from(header.hive).ok().and_then(|hive| self.served.get(hive));
-        let (reader, committer) =
+        let Served { reader, committer, copier } =
             hive.ok_or(Error::Protocol("a request to a hive that was not claimed"))?;
         let RequestHeader { id, snapshot, .. } = header;
         let answer = match is_step(&request) {
             true if snapshot.is_some() => Err(SourceError::Invalid),
             true => return committer.queue(Job { id, snapshot, request, size }),
+            false if request == Request::Copy && snapshot.is_some() => Err(SourceError::Invalid),
+            false if request == Request::Copy && copier.is_some() => {
+                return copier.as_ref().map_or(Ok(()), |copier| copier.copy(id));
+            }
             false => match reader.ask(snapshot, &request) {
                 // The hive's thread opens the store again, or is about to have done so.
                 Err(error) if error.is_of_store() => {
@@ -120,14 +156,13 @@ impl Hives {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use event::{EventFlags, EventQueue};
     use lcs_abi::rsi::{Answer, Changes, Mutation, Name, request_frame, split_frame};
     use proptest::prelude::*;
 
     use super::*;
     use crate::connection::each_message;
+    use crate::hive::Hive;
     use crate::outbox::Outbox;
 
     const MAX_FRAME: u32 = 1 << 20;
@@ -139,7 +174,7 @@ mod tests {
         let (reader, writer) = hive.split();
         let committer =
             Committer::start("Machine", writer, Arc::clone(&outbox), MAX_FRAME).unwrap();
-        let served = vec![(reader, committer)];
+        let served = vec![Served { reader, committer, copier: None }];
         let hives = Hives { served, max_frame: MAX_FRAME, answers: Vec::new(), registered: false };
         (hives, outbox, root)
     }

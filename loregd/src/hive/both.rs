@@ -47,8 +47,21 @@ pub(super) struct Working<'a> {
     store: &'a mut dyn RowsMut,
     memory: &'a mut Memory,
     memory_before: Memory,
-    /// Rows of the store that the step changed, with their values before, the first change first.
-    store_before: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Rows of the store that the step changed, with their values before, the first change first. `None`: there
+    /// is one step only.
+    store_before: Option<Vec<Before>>,
+}
+
+/// A row and the value that it had, if it was there.
+type Before = (Vec<u8>, Option<Vec<u8>>);
+
+/// How many steps a commit has.
+#[derive(Clone, Copy)]
+pub(super) enum Steps {
+    /// One only, however large: it stays or goes with its commit.
+    One,
+    /// Several, of which each can be undone without the others.
+    Many,
 }
 
 /// What a change replaced.
@@ -59,21 +72,27 @@ pub(super) struct Replaced {
 }
 
 impl<'a> Working<'a> {
-    pub(super) fn new(store: &'a mut dyn RowsMut, memory: &'a mut Memory) -> Self {
+    pub(super) fn new(store: &'a mut dyn RowsMut, memory: &'a mut Memory, steps: Steps) -> Self {
+        let store_before = match steps {
+            Steps::One => None,
+            Steps::Many => Some(Vec::new()),
+        };
         let memory_before = memory.clone();
-        Working { store, memory, memory_before, store_before: Vec::new() }
+        Working { store, memory, memory_before, store_before }
     }
 
     /// What was changed so far stays, whatever the next step does.
     pub(super) fn keep_step(&mut self) {
         self.memory_before = self.memory.clone();
-        self.store_before.clear();
+        if let Some(before) = &mut self.store_before {
+            before.clear();
+        }
     }
 
-    /// Undoes what was changed since the last step that is kept.
+    /// Undoes what was changed since the last step that is kept; not what is undone with the commit.
     pub(super) fn undo_step(&mut self) -> Result<(), Error> {
         *self.memory = self.memory_before.clone();
-        for (row, before) in self.store_before.drain(..).rev() {
+        for (row, before) in self.store_before.iter_mut().flat_map(|it| it.drain(..)).rev() {
             match before {
                 Some(value) => self.store.put(&row, &value)?,
                 None => self.store.remove(&row)?,
@@ -95,7 +114,7 @@ impl<'a> Working<'a> {
         let before = match home {
             Home::Store => {
                 let before = self.store.put(row, value)?;
-                self.store_before.push((row.to_vec(), before.clone()));
+                self.remember(row, &before);
                 before
             }
             Home::Memory => self.memory.put(row, value)?,
@@ -119,11 +138,17 @@ impl<'a> Working<'a> {
     }
 
     fn remove_from_store(&mut self, row: &[u8]) -> Result<Option<Replaced>, Error> {
-        let Some(value) = self.store.remove(row)? else {
-            return Ok(None);
-        };
-        self.store_before.push((row.to_vec(), Some(value.clone())));
-        Ok(Some(Replaced { value, home: Home::Store }))
+        let before = self.store.remove(row)?;
+        if before.is_some() {
+            self.remember(row, &before);
+        }
+        Ok(before.map(|value| Replaced { value, home: Home::Store }))
+    }
+
+    fn remember(&mut self, row: &[u8], before: &Option<Vec<u8>>) {
+        if let Some(all) = &mut self.store_before {
+            all.push((row.to_vec(), before.clone()));
+        }
     }
 }
 

@@ -21,6 +21,9 @@ pub struct Problem {
     pub key: Option<Guid>,
     /// What is wrong.
     pub what: String,
+    /// It can't be what anybody asked for. A key may have another name than an entry that leads to it, though
+    /// LCS makes none so; that is a problem, and no damage.
+    pub is_damage: bool,
 }
 
 impl fmt::Display for Problem {
@@ -97,8 +100,12 @@ struct Key {
 
 impl Check<'_> {
     fn problem(&mut self, key: impl Into<Option<Guid>>, what: impl Into<String>) {
+        self.tell(key.into(), what.into(), true);
+    }
+
+    fn tell(&mut self, key: Option<Guid>, what: String, is_damage: bool) {
         self.counts.problems += 1;
-        (self.tell)(Problem { key: key.into(), what: what.into() });
+        (self.tell)(Problem { key, what, is_damage });
     }
 
     /// A row that can't be read. Its key may still say whose it is.
@@ -226,7 +233,8 @@ impl Check<'_> {
         } else if stored.parent != place.guid {
             self.problem(key, format!("{}, and its parent is {}", by(), stored.parent));
         } else if stored.name.folded != place.name {
-            self.problem(key, format!("{}, and its name is {:?}", by(), stored.name.folded));
+            let what = format!("{}, and its name is {:?}", by(), stored.name.folded);
+            self.tell(Some(key), what, false);
         }
         Ok(())
     }

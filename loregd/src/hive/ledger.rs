@@ -22,10 +22,9 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn read(rows: &dyn Rows) -> Result<Self, Error> {
         let key = rows::single(Kind::Ledger);
-        let Some(value) = rows.get(&key)? else {
+        let Some(row) = read_row(rows)? else {
             return Ok(Ledger::default());
         };
-        let row: LedgerRow = rows::decode(&key, &value)?;
         let mut slots = Vec::new();
         let prefix = rows::single(Kind::Step);
         rows.scan(&prefix, &prefix, &mut |key, value| {
@@ -57,6 +56,16 @@ impl Ledger {
     pub(super) fn add(&mut self, first_sequence: u64, last_sequence: u64) {
         self.pending.push(first_sequence);
         self.pending_max = self.pending_max.max(last_sequence);
+    }
+
+    /// All numbers up to this one are reserved in the commit under way.
+    pub(super) fn reserve(&mut self, last_sequence: u64) {
+        self.pending_max = self.pending_max.max(last_sequence);
+    }
+
+    /// The highest number that is reserved when the commit under way has happened.
+    pub(super) fn max_sequence_after(&self) -> u64 {
+        self.row_after().max_sequence
     }
 
     /// Writes the steps of the commit under way into it.
@@ -96,4 +105,11 @@ impl Ledger {
         self.pending.clear();
         self.pending_max = 0;
     }
+}
+
+/// The row of kind ledger; a hive in which nothing was ever committed has none.
+pub(super) fn read_row(rows: &dyn Rows) -> Result<Option<LedgerRow>, Error> {
+    let key = rows::single(Kind::Ledger);
+    let value = rows.get(&key)?;
+    value.map(|value| rows::decode(&key, &value)).transpose()
 }

@@ -20,6 +20,8 @@ mod step;
 mod views;
 mod writer;
 
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,7 +31,8 @@ use lcs_abi::rsi::{Answer, FRAME_OVERHEAD, KeyRecord, Name, RegisteredHive, Requ
 use lcs_abi::security::{MACHINE_ROOT_SD, USERS_ROOT_SD};
 
 use crate::Error;
-use crate::store::{MemoryStore, Store};
+use crate::kept::Keeper;
+use crate::store::{MemoryStore, Rows, Store};
 use read::Reading;
 use views::Views;
 
@@ -74,6 +77,39 @@ impl Hive {
         Ok(Hive { reader, writer, stages: Stages::default() })
     }
 
+    /// As [`Hive::open`], with this as the GUID of a new root.
+    pub(crate) fn open_with_root(
+        name: &str,
+        store: Box<dyn Store>,
+        root: Guid,
+    ) -> Result<Self, Error> {
+        Self::open_or_make(name, store, &KeyRecord { key: root, parent: root, ..new_root(name) })
+    }
+
+    /// Reserves all sequence numbers up to this one.
+    pub(crate) fn raise_max_sequence(&mut self, to: u64) -> Result<(), Error> {
+        self.writer.raise_max_sequence(to)
+    }
+
+    /// Keeps beside the database what must outlive it.
+    pub(crate) fn keeping(mut self, keeper: Keeper) -> Self {
+        self.writer.keep(keeper);
+        self
+    }
+
+    /// Keeps what is staged and large in files whose names begin with `files`, and removes those that an
+    /// earlier process left there.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn staging_in(mut self, files: &Path) -> Result<Self, Error> {
+        // What stays is in nobody's way.
+        stages::remove_leftovers(files).unwrap_or_else(|error| log::warn!("{error}"));
+        self.stages = Stages::in_files(files);
+        self.writer.stage_in(files);
+        Ok(self)
+    }
+
     /// A new hive that lives in memory only.
     pub fn in_memory(name: &str) -> Result<Self, Error> {
         Self::open(name, Box::new(MemoryStore::default()))
@@ -114,7 +150,7 @@ impl Hive {
         match self.stages.take(request.clone()) {
             Turn::Answered(answer) => answer,
             Turn::Step(step) => {
-                let answer = self.writer.commit(&[&step.request]).pop();
+                let answer = self.writer.commit_staged(&[step.parts()]).pop();
                 let answer = answer.unwrap_or(Err(SourceError::StorageError));
                 self.stages.settle(step, &answer);
                 answer
@@ -126,6 +162,15 @@ impl Hive {
     pub fn split(self) -> (Reader, Writer) {
         (self.reader, self.writer)
     }
+}
+
+/// The root and the highest sequence number of the hive in these rows, if there is one.
+pub(crate) fn identity(rows: &dyn Rows) -> Result<Option<(Guid, u64)>, Error> {
+    let Some(hive) = read_hive_row(rows)? else {
+        return Ok(None);
+    };
+    let ledger = ledger::read_row(rows)?.unwrap_or_default();
+    Ok(Some((hive.root, ledger.max_sequence)))
 }
 
 /// Whether the request has its place in the order in which it was sent: it changes the hive, stages a
@@ -168,6 +213,9 @@ impl Shared {
     }
 }
 
+/// The key and the value of a row.
+pub(crate) type Row = (Vec<u8>, Vec<u8>);
+
 /// Answers the requests that read, from the newest committed state or a snapshot.
 #[derive(Clone)]
 pub struct Reader {
@@ -197,6 +245,43 @@ impl Reader {
                 read(&Reading { rows: committed, page_limit }, request)
             }),
         }
+    }
+
+    /// Makes a snapshot, for one that is not LCS.
+    pub(crate) fn keep(&self) -> Result<u64, Error> {
+        self.shared.views.keep()
+    }
+
+    /// Ends a snapshot.
+    pub(crate) fn release(&self, snapshot: u64) -> Result<(), Error> {
+        self.shared.views.release(snapshot)
+    }
+
+    /// The highest sequence number that any step carried out had reserved.
+    pub(crate) fn max_sequence(&self) -> Result<u64, Error> {
+        self.shared.views.look(None, |committed| {
+            Ok(ledger::read_row(&*committed.store)?.unwrap_or_default().max_sequence)
+        })
+    }
+
+    /// Rows of a snapshot that are in the store, in order, after this one: about so many bytes of them, and
+    /// none only at the end.
+    pub(crate) fn rows_after(
+        &self,
+        snapshot: u64,
+        after: Option<&[u8]>,
+        bytes: usize,
+    ) -> Result<Vec<Row>, Error> {
+        let from = after.map(|row| rows::after(row.to_vec())).unwrap_or_default();
+        let (mut found, mut size) = (Vec::new(), 0);
+        self.shared.views.look(Some(snapshot), |committed| {
+            committed.store.scan(&[], &from, &mut |row, value| {
+                size += row.len() + value.len();
+                found.push((row.to_vec(), value.to_vec()));
+                Ok(if size < bytes { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            })
+        })?;
+        Ok(found)
     }
 
     /// What LCS gets for an error, which goes to the log.

@@ -16,33 +16,53 @@ pub(super) struct Numbers {
     from_elsewhere: Option<Vec<u64>>,
 }
 
-impl Numbers {
-    /// The numbers of a step with these mutations.
+/// Finds out the [`Numbers`] of a step: it is shown all of its mutations.
+#[derive(Default)]
+pub(super) struct Numbering {
+    mutations: u64,
+    /// Some make entries that have no numbers from elsewhere.
+    makes_entries: bool,
+    /// Numbers from elsewhere as they come, and how many there may be before repetitions are dropped.
+    from_elsewhere: Vec<u64>,
+    limit: usize,
+}
+
+impl Numbering {
+    pub(super) fn add(&mut self, mutation: &Mutation) {
+        self.mutations += 1;
+        self.makes_entries |= makes_entry(mutation);
+        let Some(number) = from_elsewhere(mutation) else { return };
+        if self.from_elsewhere.len() > self.limit {
+            self.sort();
+            self.limit = 2 * self.from_elsewhere.len() + 1024;
+        }
+        self.from_elsewhere.push(number);
+    }
+
+    fn sort(&mut self) {
+        self.from_elsewhere.sort_unstable();
+        self.from_elsewhere.dedup();
+    }
+
+    /// The numbers of the step with these mutations, of which this is the first.
     ///
     /// # Errors
     /// Invalid, if there are not so many numbers, or if some mutations have numbers from elsewhere and others
     /// make entries that have none.
-    pub(super) fn of<'a>(
-        mutations: impl IntoIterator<Item = &'a Mutation>,
-        first: u64,
-    ) -> Result<Self, Error> {
-        let mut ranked = Ranked::default();
-        let (mut mutations_seen, mut entries_made) = (0_u64, false);
-        for mutation in mutations {
-            mutations_seen += 1;
-            entries_made |= makes_entry(mutation);
-            ranked.extend(from_elsewhere(mutation));
+    pub(super) fn from(mut self, first: u64) -> Result<Numbers, Error> {
+        self.sort();
+        let is_ranked = !self.from_elsewhere.is_empty();
+        if is_ranked && self.makes_entries {
+            return Err(SourceError::Invalid.into());
         }
-        let from_elsewhere = ranked.into_sorted();
-        let count = match &from_elsewhere {
-            Some(_) if entries_made => return Err(SourceError::Invalid.into()),
-            Some(numbers) => numbers.len() as u64,
-            None => mutations_seen.max(1),
-        };
+        let count =
+            if is_ranked { self.from_elsewhere.len() as u64 } else { self.mutations.max(1) };
         first.checked_add(count - 1).ok_or(SourceError::Invalid)?;
-        Ok(Numbers { first, count, from_elsewhere })
+        Ok(Numbers { first, count, from_elsewhere: is_ranked.then_some(self.from_elsewhere) })
     }
+}
 
+impl Numbers {
     /// The number of mutation `index`, counted from 0. One that makes no entry has none of its own where
     /// numbers are ranked, and needs none.
     pub(super) fn number(&self, index: u64, mutation: &Mutation) -> Result<u64, Error> {
@@ -62,35 +82,6 @@ impl Numbers {
     /// The highest number that the step reserves.
     pub(super) fn last(&self) -> u64 {
         self.first.saturating_add(self.count - 1)
-    }
-}
-
-/// Numbers in the order in which they come, without too many repetitions.
-#[derive(Default)]
-struct Ranked {
-    numbers: Vec<u64>,
-    /// How many there may be before repetitions are dropped.
-    limit: usize,
-}
-
-impl Ranked {
-    fn extend(&mut self, number: Option<u64>) {
-        let Some(number) = number else { return };
-        if self.numbers.len() > self.limit {
-            self.sort();
-            self.limit = 2 * self.numbers.len() + 1024;
-        }
-        self.numbers.push(number);
-    }
-
-    fn sort(&mut self) {
-        self.numbers.sort_unstable();
-        self.numbers.dedup();
-    }
-
-    fn into_sorted(mut self) -> Option<Vec<u64>> {
-        self.sort();
-        (!self.numbers.is_empty()).then_some(self.numbers)
     }
 }
 
@@ -119,6 +110,12 @@ mod tests {
 
     use super::*;
 
+    fn numbers(mutations: &[Mutation], first: u64) -> Result<Numbers, Error> {
+        let mut numbering = Numbering::default();
+        mutations.iter().for_each(|mutation| numbering.add(mutation));
+        numbering.from(first)
+    }
+
     fn restore(sequence: u64) -> Mutation {
         let entry = BlanketEntry { key: Guid::default(), layer: Name::default(), sequence };
         Mutation::RestoreBlanket(entry)
@@ -131,13 +128,13 @@ mod tests {
     #[test]
     fn without_numbers_from_elsewhere_each_mutation_has_its_own() {
         let mutations = [removal(), removal(), removal()];
-        let numbers = Numbers::of(&mutations, 7).unwrap();
-        let found: Vec<u64> =
-            (0..3).map(|index| numbers.number(index, &mutations[0]).unwrap()).collect();
-        assert_eq!((found, numbers.last()), (vec![7, 8, 9], 9));
-        assert_eq!(Numbers::of(&[], 7).unwrap().last(), 7);
-        assert!(Numbers::of(&mutations[..2], u64::MAX).is_err());
-        assert!(Numbers::of(&mutations[..1], u64::MAX).is_ok());
+        let found = numbers(&mutations, 7).unwrap();
+        let each: Vec<u64> =
+            (0..3).map(|index| found.number(index, &mutations[0]).unwrap()).collect();
+        assert_eq!((each, found.last()), (vec![7, 8, 9], 9));
+        assert_eq!(numbers(&[], 7).unwrap().last(), 7);
+        assert!(numbers(&mutations[..2], u64::MAX).is_err());
+        assert!(numbers(&mutations[..1], u64::MAX).is_ok());
     }
 
     proptest! {
@@ -147,14 +144,14 @@ mod tests {
         ) {
             let mut mutations = vec![removal()];
             mutations.extend(sequences.iter().map(|number| restore(*number)));
-            let numbers = Numbers::of(&mutations, 100).unwrap();
+            let found = numbers(&mutations, 100).unwrap();
             let mut distinct = sequences.clone();
             distinct.sort_unstable();
             distinct.dedup();
-            prop_assert_eq!(numbers.last(), 100 + distinct.len() as u64 - 1);
+            prop_assert_eq!(found.last(), 100 + distinct.len() as u64 - 1);
             for (sequence, (mutation, index)) in sequences.iter().zip(mutations[1..].iter().zip(1..)) {
                 let rank = distinct.iter().position(|it| it == sequence).unwrap() as u64;
-                prop_assert_eq!(numbers.number(index, mutation).unwrap(), 100 + rank);
+                prop_assert_eq!(found.number(index, mutation).unwrap(), 100 + rank);
             }
         }
     }

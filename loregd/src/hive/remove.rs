@@ -10,16 +10,27 @@ use super::step::Step;
 use crate::Error;
 use crate::store::Rows;
 
+/// How many rows are looked for before they are removed.
+const ROWS_AT_ONCE: usize = 1024;
+
 impl Step<'_, '_> {
     /// Removes all that is under a key: values, blankets, entries, and the keys that these lead to.
-    pub(super) fn remove_subtree(&mut self, key: Guid) -> Result<(), Error> {
-        let mut found = self.clear(key)?;
-        while let Some(child) = found.pop() {
-            if child == key || self.find(child)?.is_none_or(|row| row.entries > 0) {
+    pub(super) fn remove_subtree(&mut self, top: Guid) -> Result<(), Error> {
+        // The way down from the top, with the siblings on it that are still to come.
+        let mut keys = vec![top];
+        while let Some(&key) = keys.last() {
+            if let Some(named) = self.clear_some(key)? {
+                for child in named {
+                    if child != top && self.find(child)?.is_some_and(|row| row.entries == 0) {
+                        keys.push(child);
+                    }
+                }
                 continue;
             }
-            found.extend(self.clear(child)?);
-            self.remove_record(child)?;
+            keys.pop();
+            if key != top && self.find(key)?.is_some() {
+                self.remove_record(key)?;
+            }
         }
         Ok(())
     }
@@ -35,7 +46,7 @@ impl Step<'_, '_> {
             Some(row) if row.entries > 0 || is_root => return Err(SourceError::Invalid.into()),
             Some(_) => {}
         }
-        self.clear(key)?;
+        while self.clear_some(key)?.is_some() {}
         self.remove_record(key)
     }
 
@@ -53,13 +64,16 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Removes the values, blankets and entries of a key. Returns the keys that the entries named.
-    fn clear(&mut self, key: Guid) -> Result<Vec<Guid>, Error> {
-        let mut named = Vec::new();
+    /// Removes values, blankets and entries of a key, some of many. Returns the keys that these entries named,
+    /// or `None` if there was nothing left.
+    fn clear_some(&mut self, key: Guid) -> Result<Option<Vec<Guid>>, Error> {
+        let (mut found, mut named) = (Vec::new(), Vec::new());
         for kind in [Kind::Value, Kind::Blanket, Kind::Entry] {
             let prefix = rows::of_guid(kind, key);
-            let mut found = Vec::new();
             self.rows.scan(&prefix, &prefix, &mut |row, value| {
+                if found.len() == ROWS_AT_ONCE {
+                    return Ok(ControlFlow::Break(()));
+                }
                 if kind == Kind::Entry
                     && let Target::Key(child) = rows::entry(row, value)?.target
                 {
@@ -68,25 +82,36 @@ impl Step<'_, '_> {
                 found.push(row.to_vec());
                 Ok(ControlFlow::Continue(()))
             })?;
-            for row in found {
-                self.remove(&Place::of_row(&row)?)?;
-            }
         }
-        Ok(named)
+        for row in &found {
+            self.remove(&Place::of_row(row)?)?;
+        }
+        self.make_room()?;
+        Ok((!found.is_empty()).then_some(named))
     }
 
     /// Removes all that a layer says in this hive, found by the rows of kind layer.
     pub(super) fn delete_layer(&mut self, layer: &str) -> Result<(), Error> {
         rows::check_name(layer)?;
         let prefix = rows::index(layer);
-        let mut found = Vec::new();
-        self.rows.scan(&prefix, &prefix, &mut |row, _| {
-            found.push(row.to_vec());
-            Ok(ControlFlow::Continue(()))
-        })?;
-        for row in found {
-            self.remove(&Place::of_index(&row, layer)?)?;
+        let mut from = prefix.clone();
+        loop {
+            let mut found = Vec::new();
+            self.rows.scan(&prefix, &from, &mut |row, _| {
+                found.push(row.to_vec());
+                Ok(match found.len() {
+                    ROWS_AT_ONCE => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                })
+            })?;
+            for row in &found {
+                self.remove(&Place::of_index(row, layer)?)?;
+            }
+            self.make_room()?;
+            match found.pop() {
+                Some(last) => from = rows::after(last),
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 }

@@ -14,11 +14,18 @@ use super::rows::{
 use crate::Error;
 use crate::store::Rows;
 
-/// A step under way. The rows of kind key and orphan are written by [`Step::finish`], once per key.
+/// How many keys a step keeps at hand before it writes their records.
+const KEYS_AT_HAND: usize = 4096;
+
+/// A step under way. The rows of kind key and orphan lag behind: they are written when many keys are at hand,
+/// and at the end. What a step holds in memory does not grow with it.
 pub(super) struct Step<'a, 'b> {
     pub(super) rows: &'a mut Working<'b>,
     pub(super) root: Guid,
     keys: BTreeMap<Guid, Touched>,
+    /// The keys that lost their last entry and are still there, among those that are not at hand any more;
+    /// `None`: nobody wants to know.
+    orphans: Option<Vec<Guid>>,
 }
 
 /// A key that the step looked at.
@@ -29,7 +36,12 @@ struct Touched {
 
 impl<'a, 'b> Step<'a, 'b> {
     pub(super) fn new(rows: &'a mut Working<'b>, root: Guid) -> Self {
-        Step { rows, root, keys: BTreeMap::new() }
+        Step { rows, root, keys: BTreeMap::new(), orphans: None }
+    }
+
+    /// A step that tells, at its end, which keys lost their last entry. It must make none.
+    pub(super) fn telling_orphans(rows: &'a mut Working<'b>, root: Guid) -> Self {
+        Step { orphans: Some(Vec::new()), ..Step::new(rows, root) }
     }
 
     /// The key as the step left it so far, if it is there.
@@ -58,9 +70,25 @@ impl<'a, 'b> Step<'a, 'b> {
         Ok(Home::of(self.key(key)?.volatile))
     }
 
-    /// Writes the records of the keys that the step changed, and which of them are orphans now.
-    pub(super) fn finish(self) -> Result<(), Error> {
-        for (key, Touched { before, now }) in self.keys {
+    /// Ends the step. Returns the keys that lost their last entry and are still there, if it tells.
+    pub(super) fn finish(mut self) -> Result<Vec<Guid>, Error> {
+        self.write_keys()?;
+        let mut orphans = self.orphans.unwrap_or_default();
+        orphans.sort_unstable();
+        Ok(orphans)
+    }
+
+    /// Makes room for more keys if there are many at hand. To be called where none is in use.
+    pub(super) fn make_room(&mut self) -> Result<(), Error> {
+        if self.keys.len() < KEYS_AT_HAND {
+            return Ok(());
+        }
+        self.write_keys()
+    }
+
+    /// Writes the records of the keys at hand that the step changed, and which of them are orphans now.
+    fn write_keys(&mut self) -> Result<(), Error> {
+        for (key, Touched { before, now }) in std::mem::take(&mut self.keys) {
             if before == now {
                 continue;
             }
@@ -82,18 +110,15 @@ impl<'a, 'b> Step<'a, 'b> {
                 (_, Some(home)) => drop(self.rows.put(home, &row, &[])?),
                 (_, None) => drop(self.rows.remove(&row)?),
             }
+            let named = |row: &Option<KeyRow>| row.as_ref().map(|row| row.entries > 0);
+            if let Some(orphans) = &mut self.orphans
+                && named(&before) == Some(true)
+                && named(&now) == Some(false)
+            {
+                orphans.push(key);
+            }
         }
         Ok(())
-    }
-
-    /// The keys that lost their last entry in this step and are still there.
-    pub(super) fn orphaned(&self) -> Vec<Guid> {
-        let named = |row: &Option<KeyRow>| row.as_ref().map(|row| row.entries > 0);
-        self.keys
-            .iter()
-            .filter(|(_, key)| named(&key.before) == Some(true) && named(&key.now) == Some(false))
-            .map(|(guid, _)| *guid)
-            .collect()
     }
 
     pub(super) fn holds(&mut self, condition: &Condition) -> Result<bool, Error> {
@@ -120,6 +145,7 @@ impl<'a, 'b> Step<'a, 'b> {
     }
 
     pub(super) fn mutate(&mut self, mutation: &Mutation, sequence: u64) -> Result<(), Error> {
+        self.make_room()?;
         match mutation {
             Mutation::CreateKey(record) => self.create_key(record),
             Mutation::WriteKey { key, sd, last_write } => {

@@ -1,18 +1,21 @@
 //! Steps and their commits.
 
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, Changes, Condition, KeyRecord, Request, SourceError};
 
-use super::both::{Committed, Home, Working};
+use super::both::{Committed, Home, Steps, Working};
 use super::ledger::Ledger;
-use super::numbers::Numbers;
+use super::numbers::Numbering;
 use super::rows::{self, FORMAT, HiveRow, Kind};
+use super::stages::{Mutations, Stage, Stages};
 use super::step::Step;
 use super::{Reader, Shared};
 use crate::Error;
+use crate::kept::Keeper;
 use crate::store::{Memory, Rows, Store};
 
 /// How many orphans one commit of a purge drops.
@@ -30,6 +33,9 @@ pub struct Writer {
     /// The store can't be written before it is opened again.
     closed: bool,
     in_doubt: Option<InDoubt>,
+    /// What the names of files for large stages begin with.
+    stage_files: Option<PathBuf>,
+    keeper: Option<Keeper>,
 }
 
 /// A commit of which it isn't known whether it happened.
@@ -55,6 +61,8 @@ impl Writer {
             store,
             memory: Memory::default(),
             in_doubt: None,
+            stage_files: None,
+            keeper: None,
         };
         match read_hive_row(&*writer.store.view()?)? {
             Some(hive) => writer.root = hive.root,
@@ -66,7 +74,7 @@ impl Writer {
 
     /// Writes the root key of a new hive.
     fn make(&mut self, root: &KeyRecord) -> Result<(), Error> {
-        self.transact(|rows, _| {
+        self.transact(Steps::One, |rows, _| {
             let hive = HiveRow { format: FORMAT, root: root.key };
             rows.put(Home::Store, &rows::single(Kind::Hive), &lcs_abi::encode(&hive))?;
             let mut step = Step::new(rows, root.key);
@@ -78,6 +86,31 @@ impl Writer {
 
     pub(super) fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
+    }
+
+    pub(super) fn keep(&mut self, keeper: Keeper) {
+        self.keeper = Some(keeper);
+    }
+
+    /// Reserves all sequence numbers up to this one, durably.
+    pub(super) fn raise_max_sequence(&mut self, to: u64) -> Result<(), Error> {
+        if to <= self.max_sequence() {
+            return Ok(());
+        }
+        self.transact(Steps::One, |_, ledger| {
+            ledger.reserve(to);
+            Ok(true)
+        })?;
+        self.publish()
+    }
+
+    pub(super) fn stage_in(&mut self, files: &Path) {
+        self.stage_files = Some(files.to_owned());
+    }
+
+    /// Stages for the steps of this hive; none yet.
+    pub(crate) fn stages(&self) -> Stages {
+        self.stage_files.as_deref().map(Stages::in_files).unwrap_or_default()
     }
 
     pub(super) fn root(&self) -> Guid {
@@ -105,13 +138,12 @@ impl Writer {
             }
             purged += orphans.len();
             let root = self.root;
-            self.transact(|rows, _| {
+            self.transact(Steps::One, |rows, _| {
                 let mut step = Step::new(rows, root);
                 for orphan in &orphans {
                     step.purge_orphan(*orphan)?;
                 }
                 step.finish()?;
-                rows.keep_step();
                 Ok(true)
             })?;
             self.publish()?;
@@ -122,6 +154,13 @@ impl Writer {
     /// same order when the commit is durable. One that fails does not disturb the others; if the commit
     /// fails, all do.
     pub fn commit(&mut self, requests: &[&Request]) -> Answers {
+        let steps: Vec<_> = requests.iter().map(|request| (*request, None)).collect();
+        self.commit_staged(&steps)
+    }
+
+    /// The same, where some have their mutations in a stage. What one alone takes of memory does not grow with
+    /// it.
+    pub(crate) fn commit_staged(&mut self, requests: &[(&Request, Option<&Stage>)]) -> Answers {
         let failed = |error: SourceError| requests.iter().map(|_| Err(error)).collect();
         if self.closed {
             match self.reopen() {
@@ -134,16 +173,20 @@ impl Writer {
         }
         let (shared, root) = (self.shared(), self.root);
         let mut answers = Answers::new();
-        let done = self.transact(|rows, ledger| {
+        let how_many = if requests.len() == 1 { Steps::One } else { Steps::Many };
+        let done = self.transact(how_many, |rows, ledger| {
             let mut changed = false;
-            for request in requests {
-                answers.push(match carry_out(rows, ledger, root, request) {
+            for (request, stage) in requests {
+                answers.push(match carry_out(rows, ledger, root, request, *stage) {
                     Ok(answer) => {
                         changed |= !matches!(request, Request::Outcome { .. });
                         rows.keep_step();
                         Ok(answer)
                     }
-                    Err(error @ (Error::Refused(_) | Error::Corrupt { .. })) => {
+                    // A file is one that holds a stage.
+                    Err(
+                        error @ (Error::Refused(_) | Error::Corrupt { .. } | Error::File { .. }),
+                    ) => {
                         rows.undo_step()?;
                         Err(shared.tell(&error))
                     }
@@ -179,14 +222,19 @@ impl Writer {
     /// Runs one commit, with the ledger's rows in it. After an error the store is open again if it can be.
     fn transact(
         &mut self,
+        steps: Steps,
         mut work: impl FnMut(&mut Working, &mut Ledger) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let (ledger, mut memory) = (&mut self.ledger, self.memory.clone());
+        let keeper = &mut self.keeper;
         let mut stays = false;
         let outcome = self.store.commit(&mut |store| {
-            let mut rows = Working::new(store, &mut memory);
+            let mut rows = Working::new(store, &mut memory, steps);
             stays = work(&mut rows, ledger)?;
             if stays {
+                if let Some(keeper) = keeper {
+                    keeper.reserve(ledger.max_sequence_after())?;
+                }
                 ledger.write(&mut rows)?;
             }
             Ok(stays)
@@ -259,21 +307,29 @@ fn carry_out(
     ledger: &mut Ledger,
     root: Guid,
     request: &Request,
+    stage: Option<&Stage>,
 ) -> Result<Answer, Error> {
-    let mut step = Step::new(rows, root);
     match request {
         Request::Apply { conditions, changes, first_sequence } => {
-            let last_sequence = apply(step, conditions, changes, *first_sequence)?;
+            let mutations = match (changes, stage) {
+                (Changes::Mutations(mutations), _) => Mutations::Here(mutations),
+                (Changes::Stage(_), Some(stage)) => Mutations::Staged(stage),
+                (Changes::Stage(_), None) => return Err(SourceError::NotFound.into()),
+            };
+            let step = Step::new(rows, root);
+            let last_sequence = apply(step, conditions, mutations, *first_sequence)?;
             ledger.add(*first_sequence, last_sequence);
             Ok(Answer::Applied { first_sequence: None })
         }
         Request::DropKey { key } => {
+            let mut step = Step::telling_orphans(rows, root);
             step.drop_key(*key)?;
-            finish_with_orphans(step)
+            Ok(Answer::Orphans(step.finish()?))
         }
         Request::DeleteLayer { layer } => {
+            let mut step = Step::telling_orphans(rows, root);
             step.delete_layer(layer)?;
-            finish_with_orphans(step)
+            Ok(Answer::Orphans(step.finish()?))
         }
         Request::Outcome { first_sequence } => {
             let took_effect = ledger.knows(*first_sequence);
@@ -287,30 +343,28 @@ fn carry_out(
 fn apply(
     mut step: Step,
     conditions: &[Condition],
-    changes: &Changes,
+    mutations: Mutations,
     first_sequence: u64,
 ) -> Result<u64, Error> {
-    // Those of a stage were put into the request before it came here.
-    let Changes::Mutations(mutations) = changes else {
-        return Err(SourceError::NotFound.into());
-    };
-    let numbers = Numbers::of(mutations, first_sequence)?;
+    let mut numbering = Numbering::default();
+    mutations.each(&mut |mutation| {
+        numbering.add(mutation);
+        Ok(())
+    })?;
+    let numbers = numbering.from(first_sequence)?;
     for (index, condition) in (0..).zip(conditions) {
         if !step.holds(condition)? {
             return Err(SourceError::ConditionFailed(index).into());
         }
     }
-    for (index, mutation) in (0..).zip(mutations) {
-        step.mutate(mutation, numbers.number(index, mutation)?)?;
-    }
+    let mut index = 0;
+    mutations.each(&mut |mutation| {
+        let number = numbers.number(index, mutation)?;
+        index += 1;
+        step.mutate(mutation, number)
+    })?;
     step.finish()?;
     Ok(numbers.last())
-}
-
-fn finish_with_orphans(step: Step) -> Result<Answer, Error> {
-    let orphans = step.orphaned();
-    step.finish()?;
-    Ok(Answer::Orphans(orphans))
 }
 
 pub(super) fn read_hive_row(rows: &dyn Rows) -> Result<Option<HiveRow>, Error> {

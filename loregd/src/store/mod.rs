@@ -9,6 +9,9 @@ use std::ops::ControlFlow;
 use crate::Error;
 
 pub use memory::{Memory, MemoryStore};
+#[cfg(test)]
+pub(crate) use redb::builder;
+pub(crate) use redb::was_closed;
 pub use redb::{RedbReader, RedbStore};
 
 /// What a visitor of rows answers: go on or stop, or why it could not.

@@ -148,6 +148,18 @@ fn forget_cached(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a database was closed by the process that wrote it, and not left behind by a crash. The tenth byte
+/// of the file has redb's flags (its design.md, "God byte"); the second of them asks for a recovery.
+pub(crate) fn was_closed(file: &File) -> io::Result<bool> {
+    use std::io::Read;
+
+    const FLAGS: usize = 9;
+    const RECOVERY_REQUIRED: u8 = 2;
+    let mut header = Vec::new();
+    file.take(FLAGS as u64 + 1).read_to_end(&mut header)?;
+    Ok(header.get(FLAGS).is_some_and(|flags| flags & RECOVERY_REQUIRED == 0))
+}
+
 /// Makes sure that the table is there: a view needs it.
 fn open_with_rows(database: Database) -> Result<Database, Error> {
     if view(&database).is_err() {
@@ -185,7 +197,8 @@ impl RedbReader {
     }
 }
 
-fn builder() -> Builder {
+/// How databases are opened here.
+pub(crate) fn builder() -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_SIZE).set_check_integrity_on_open(true);
     builder

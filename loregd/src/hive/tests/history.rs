@@ -15,7 +15,7 @@ use super::*;
 const LAYERS: [&str; 3] = ["base", "role", "role2"];
 
 #[derive(Clone, Debug)]
-enum Event {
+pub(super) enum Event {
     Request(Request),
     Restart,
 }
@@ -102,7 +102,7 @@ fn any_restore() -> impl Strategy<Value = Vec<Mutation>> {
     })
 }
 
-fn any_event() -> impl Strategy<Value = Event> {
+pub(super) fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         20 => (any_mutations(), prop::option::weighted(0.2, any_mutations())).prop_map(|(mut mutations, more)| {
             mutations.extend(more.into_iter().flatten());
@@ -228,7 +228,7 @@ pub(super) fn check(hive: &mut Hive) {
 }
 
 /// The request with the next numbers in it, and how many it reserves.
-fn numbered(request: &Request, next: u64) -> (Request, u64) {
+pub(super) fn numbered(request: &Request, next: u64) -> (Request, u64) {
     match request {
         Request::Apply { conditions, changes: Changes::Mutations(mutations), .. } => {
             let restored: BTreeSet<u64> = mutations

@@ -4,6 +4,7 @@ mod check;
 mod damage;
 mod history;
 mod listing;
+mod power;
 mod requests;
 mod restore;
 mod snapshots;
@@ -41,6 +42,7 @@ impl Fixture {
     fn new(store: Box<dyn Store>, directory: Option<tempfile::TempDir>) -> Self {
         let root = KeyRecord { sd: MACHINE_ROOT_SD.to_vec(), ..record(200, guid(200), "Machine") };
         let hive = Hive::open_or_make("Machine", store, &root).unwrap();
+        let hive = staging(hive, &directory);
         Fixture { hive, directory, next_sequence: 1 }
     }
 
@@ -54,7 +56,7 @@ impl Fixture {
             }
             None => hive.writer.store,
         };
-        let hive = Hive::open("Machine", store).unwrap();
+        let hive = staging(Hive::open("Machine", store).unwrap(), &directory);
         Fixture { hive, directory, next_sequence }
     }
 
@@ -120,6 +122,14 @@ impl Fixture {
             Ok(Answer::Outcome { took_effect }) => took_effect,
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// With files for what is staged if there is a directory.
+fn staging(hive: Hive, directory: &Option<tempfile::TempDir>) -> Hive {
+    match directory {
+        Some(directory) => hive.staging_in(&directory.path().join("Machine")).unwrap(),
+        None => hive,
     }
 }
 

@@ -123,6 +123,133 @@ fn a_stage_outlives_a_storage_error_and_its_step_can_be_tried_again() {
     assert_eq!(fixture.apply_stage(1, 3, vec![]), Err(SourceError::NotFound));
 }
 
+/// The files of stages in the directory of a hive.
+fn files(fixture: &Fixture) -> Vec<std::path::PathBuf> {
+    let directory = fixture.directory.as_ref().unwrap().path();
+    let all = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+    all.filter(|path| path.to_string_lossy().contains("Machine.stage-")).collect()
+}
+
+fn half_a_megabyte(key: Guid, display: &str) -> Vec<Mutation> {
+    vec![set_value(key, display, "base", &vec![7; 1 << 19])]
+}
+
+#[test]
+fn a_large_stage_is_in_a_file_until_its_step_is_done_or_it_is_dropped() {
+    let mut fixture = Fixture::on_disk();
+    let root = fixture.root();
+    for stage in [1, 2] {
+        for number in 0..12 {
+            fixture.stage(stage, half_a_megabyte(root, &format!("{stage}-{number}")));
+        }
+    }
+    fixture.stage(3, half_a_megabyte(root, "small"));
+    assert_eq!(files(&fixture).len(), 2);
+    let exists = Condition::KeyExists { key: guid(9) };
+    fixture.drop_stage(2);
+    assert_eq!(files(&fixture).len(), 1);
+    fixture.stage(1, vec![set_value(root, "last", "base", b"1")]);
+    assert_eq!(fixture.apply_stage(1, 1, vec![]), APPLIED);
+    assert!(files(&fixture).is_empty());
+    let values = fixture.values(root);
+    assert_eq!((values.len(), fixture.hive.max_sequence()), (13, 13));
+    assert!(values.iter().all(|it| it.data == vec![7; 1 << 19] || it.name.folded == "last"));
+    for number in 0..12 {
+        fixture.stage(4, half_a_megabyte(root, &format!("4-{number}")));
+    }
+    let refused = fixture.apply_stage(4, 14, vec![exists]);
+    assert_eq!(refused, Err(SourceError::ConditionFailed(0)));
+    assert!(files(&fixture).is_empty());
+}
+
+#[test]
+fn files_of_stages_that_were_left_behind_are_removed() {
+    let fixture = Fixture::on_disk();
+    let path = fixture.directory.as_ref().unwrap().path();
+    for name in ["Machine.stage-7", "Machine2.stage-7", "Machine.stage"] {
+        std::fs::write(path.join(name), b"left").unwrap();
+    }
+    let fixture = fixture.restart();
+    assert!(files(&fixture).is_empty());
+    let left = std::fs::read_dir(fixture.directory.as_ref().unwrap().path()).unwrap().count();
+    assert_eq!(left, 3, "the hive, and what is not its");
+}
+
+#[test]
+fn a_stage_that_the_disk_does_not_take_is_an_error_and_no_step() {
+    let fixture = Fixture::on_disk();
+    let nowhere = fixture.directory.as_ref().unwrap().path().join("absent/Machine");
+    let mut hive = fixture.hive;
+    hive.stages = super::super::Stages::in_files(&nowhere);
+    let root = hive.root();
+    let stage = |number| Request::Stage {
+        stage: 1,
+        mutations: half_a_megabyte(root, &format!("{number}")),
+    };
+    let answers: Vec<_> = (0..12).map(|number| hive.answer(&stage(number))).collect();
+    assert_eq!(answers[..7], [(); 7].map(|()| Ok(Answer::Done)));
+    assert!(answers[7..].iter().all(|it| *it == Err(SourceError::StorageError)), "{answers:?}");
+    let changes = Changes::Stage(1);
+    let step = Request::Apply { conditions: vec![], changes, first_sequence: 1 };
+    assert_eq!(hive.answer(&step), Err(SourceError::StorageError));
+    assert_eq!(hive.answer(&Request::DropStage { stage: 1 }), Ok(Answer::Done));
+    assert_eq!(hive.answer(&step), Err(SourceError::NotFound));
+    assert_eq!(hive.max_sequence(), 0);
+}
+
+#[test]
+fn a_stage_whose_file_is_cut_is_an_error_and_changes_nothing() {
+    let mut fixture = Fixture::on_disk();
+    let root = fixture.root();
+    for number in 0..12 {
+        fixture.stage(1, half_a_megabyte(root, &format!("{number}")));
+    }
+    let file = std::fs::OpenOptions::new().write(true).open(&files(&fixture)[0]).unwrap();
+    file.set_len(4_000_000).unwrap();
+    let snapshot = fixture.hive.answer(&Request::Snapshot).unwrap();
+    assert_eq!(fixture.apply_stage(1, 1, vec![]), Err(SourceError::StorageError));
+    assert!(fixture.values(root).is_empty());
+    let Answer::Snapshot { snapshot } = snapshot else { panic!() };
+    let read = Request::ReadKey { key: root };
+    assert!(fixture.hive.answer_in(Some(snapshot), &read).is_ok(), "the store was not at fault");
+    fixture.step(vec![set_value(root, "v", "base", b"1")]).unwrap();
+}
+
+#[test]
+fn what_is_removed_may_be_more_than_a_step_has_at_hand() {
+    const KEYS: u32 = 20_000;
+    on_each_engine(|mut fixture| {
+        let root = fixture.root();
+        let volatile = fixture.make_volatile_key(1, root, "Session");
+        let deep: Vec<u32> = (KEYS..KEYS + 300).collect();
+        for number in 0..KEYS {
+            fixture.stage(1, key_with_value(number, root, volatile).into());
+        }
+        let mut parent = root;
+        for number in deep {
+            let key = numbered(number);
+            let made = KeyRecord { key, ..record(0, parent, "Deep") };
+            fixture
+                .stage(1, vec![Mutation::CreateKey(made), name_key(key, parent, "Deep", "role")]);
+            parent = key;
+        }
+        assert_eq!(fixture.apply_stage(1, 10, vec![]), APPLIED);
+        let before = super::history::rows_of(&fixture.hive).len();
+        let in_base = Request::DeleteLayer { layer: "base".into() };
+        let Ok(Answer::Orphans(orphans)) = fixture.hive.answer(&in_base) else { panic!() };
+        assert_eq!(orphans.len(), KEYS as usize + 1);
+        assert!(orphans.is_sorted() && before > orphans.len());
+        let everything = vec![Mutation::RemoveSubtree { key: root }];
+        fixture.hive.answer(&apply(1_000_000, vec![], everything)).unwrap();
+        assert!(!fixture.exists(parent));
+        let mut fixture = fixture.restart();
+        super::history::check(&mut fixture.hive);
+        let keys = super::history::rows_of(&fixture.hive);
+        let key = super::super::rows::Kind::Key as u8;
+        assert_eq!(keys.iter().filter(|(_, row, _)| row[0] == key).count(), 1, "the root");
+    });
+}
+
 #[test]
 fn a_step_of_64_mib_in_hundreds_of_thousands_of_mutations_on_disk_and_in_memory_happens_whole() {
     const KEYS: u32 = 100_000;
