@@ -134,11 +134,11 @@ fn message(shared: &Rc<Shared>, id: ConnectionId, message: FromSource) -> bool {
         (Some(Phase::Registered), FromSource::Answer { id: request, result }) => {
             sources.answered(id, request, result)
         }
-        (Some(Phase::Registered), FromSource::Invalidate { hive, keys: _ }) => {
+        (Some(Phase::Registered), FromSource::Invalidate { hive, keys }) => {
             let has_hive = shared.registry.has_hive(id, hive);
             if has_hive {
                 let own = Rc::clone(shared);
-                shared.start_own(async move { own.registry.invalidated(id, hive).await });
+                shared.start_own(async move { own.registry.invalidated(id, hive, keys).await });
             }
             has_hive
         }

@@ -480,6 +480,21 @@ pub struct RejectedSetting {
     pub reason: String,
 }
 
+/// What LCS remembers of what sources said (CacheBytes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheStatus {
+    /// Looks since LCS started that no source was asked for.
+    pub hits: u64,
+    /// Looks since LCS started that a source was asked for.
+    pub misses: u64,
+    /// How many answers and parts of answers are kept.
+    pub entries: u64,
+    /// About how much memory these take, in bytes.
+    pub bytes: u64,
+    /// How much they may take: CacheBytes.
+    pub limit: u64,
+}
+
 /// The part of [`StatusAnswer`] for administrators.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusDetails {
@@ -497,6 +512,8 @@ pub struct StatusDetails {
     pub bound_transactions: u64,
     /// The next sequence number.
     pub next_sequence: u64,
+    /// What is remembered of what sources said.
+    pub cache: CacheStatus,
 }
 
 /// How the registry is.

@@ -1,11 +1,12 @@
 //! Every decoder takes any bytes: it decodes them or says that they are malformed.
 
 use lcs_abi::call::{
-    CREATE_VOLATILE, Counts, DeleteValue, Derive, EnumSubkeys, EnumSubkeysAnswer, GetSecurity,
-    GetSecurityAnswer, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer, LayerOnly, LayerStatus,
-    NamedValue, Op, QueryValue, QueryValueAnswer, QueryValues, QueryValuesAnswer, RejectedSetting,
-    SetSecurity, SetTombstone, SetValue, SetValueAnswer, SourceStatus, StatusAnswer, StatusDetails,
-    StoreCopyAnswer, Subkey, TransactionState, TransactionStatusAnswer, Unhide,
+    CREATE_VOLATILE, CacheStatus, Counts, DeleteValue, Derive, EnumSubkeys, EnumSubkeysAnswer,
+    GetSecurity, GetSecurityAnswer, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer, LayerOnly,
+    LayerStatus, NamedValue, Op, QueryValue, QueryValueAnswer, QueryValues, QueryValuesAnswer,
+    RejectedSetting, SetSecurity, SetTombstone, SetValue, SetValueAnswer, SourceStatus,
+    StatusAnswer, StatusDetails, StoreCopyAnswer, Subkey, TransactionState,
+    TransactionStatusAnswer, Unhide,
 };
 use lcs_abi::rsi::{
     Answer, BlanketEntry, Changes, ClaimedHive, Condition, FOLD_VERSION, FRAME_HEADER, FromSource,
@@ -164,6 +165,7 @@ fn call_answers() -> Vec<Encoded> {
         transactions: 4,
         bound_transactions: 3,
         next_sequence: 2,
+        cache: CacheStatus { hits: 1, misses: 2, entries: 3, bytes: 4, limit: 5 },
     };
     vec![
         sample(QueryValueAnswer { value_type: 3, data: vec![1], sequence: 9, layer: text() }),

@@ -66,6 +66,11 @@ fn print_details(out: &mut Out, details: &StatusDetails) -> Result<(), Failure> 
     out.line(format_args!(
         "\nOpen handles: {}\nTransactions: {}, bound to a hive: {}\nNext sequence number: {}",
         details.handles, details.transactions, details.bound_transactions, details.next_sequence
+    ))?;
+    let cache = &details.cache;
+    out.line(format_args!(
+        "Cache: {} of {} bytes, {} entries, {} hits, {} misses",
+        cache.bytes, cache.limit, cache.entries, cache.hits, cache.misses
     ))
 }
 
@@ -116,6 +121,13 @@ fn status_json(status: &libreg::Status) -> Json {
         json["transactions"] = json!(details.transactions);
         json["bound_transactions"] = json!(details.bound_transactions);
         json["next_sequence"] = json!(details.next_sequence);
+        json["cache"] = json!({
+            "hits": details.cache.hits,
+            "misses": details.cache.misses,
+            "entries": details.cache.entries,
+            "bytes": details.cache.bytes,
+            "limit": details.cache.limit,
+        });
     }
     json
 }

@@ -5,6 +5,7 @@
 
 mod backend;
 mod backup;
+mod cache;
 mod chain;
 mod effects;
 mod error;
@@ -54,6 +55,7 @@ use crate::model::layer::LayerTable;
 use crate::model::name::{KeyName, ValueName};
 use crate::model::resolve::{PENDING, Rules};
 use backup::Backups;
+use cache::{Cache, OnItsWay, Touched};
 use handles::Handles;
 use hives::{Hives, SlotId};
 use locks::Locks;
@@ -76,6 +78,7 @@ pub struct Registry<B> {
     backend: B,
     state: Mutex<State>,
     locks: Locks,
+    cache: Cache,
     /// Held while the own configuration is read, so that the newest reading is the last to come into force.
     reading_settings: async_lock::Mutex<()>,
     /// Held while the layer table is read and published, and everybody told.
@@ -105,7 +108,8 @@ struct State {
 }
 
 /// A step on its way to a source.
-struct SentStep<A> {
+struct SentStep<'a, A> {
+    on_its_way: OnItsWay<'a>,
     /// The first of the sequence numbers that it reserved.
     first_sequence: u64,
     /// How many mutations it has.
@@ -152,8 +156,10 @@ impl State {
 impl<B: Backend> Registry<B> {
     /// A registry without any hive, and with no layer but `base`. `None`: not possible, `base` is a name.
     pub fn new(backend: B) -> Option<Registry<B>> {
+        let settings = Settings::default();
+        let cache = Cache::new(settings.size(Setting::CacheBytes));
         let state = State {
-            settings: Settings::default(),
+            settings,
             rejected_settings: Vec::new(),
             layers: Rc::new(LayerTable::new([])?),
             // 0 stands for "no entry" in `expected_sequence`, so no entry has it.
@@ -172,6 +178,7 @@ impl<B: Backend> Registry<B> {
             backend,
             state: Mutex::new(state),
             locks: Locks::default(),
+            cache,
             reading_settings: async_lock::Mutex::new(()),
             changing_layers: async_lock::Mutex::new(()),
             striking_out: async_lock::Mutex::new(()),
@@ -223,6 +230,7 @@ impl<B: Backend> Registry<B> {
             }
             Ok(slots)
         })?;
+        self.cache.connected(connection, &slots);
         for slot in &slots {
             self.backend.audit(AuditEvent::SourceUp { hive: self.hive_name(*slot) });
         }
@@ -255,6 +263,8 @@ impl<B: Backend> Registry<B> {
 
     /// A source is gone, or what it sent could not be understood.
     pub fn disconnected(&self, connection: ConnectionId) {
+        let slots = self.with(|state| state.hives.slots_of(connection));
+        self.cache.disconnected(connection, &slots);
         let served = self.with(|state| {
             let served = state.hives.disconnected(connection);
             for slot in &served {
@@ -273,8 +283,9 @@ impl<B: Backend> Registry<B> {
 
     /// A source gives up its hives.
     pub fn unregister(&self, connection: ConnectionId) {
+        let slots = self.with(|state| state.hives.slots_of(connection));
+        self.cache.disconnected(connection, &slots);
         let given_up = self.with(|state| {
-            let slots = state.hives.slots_of(connection);
             for slot in slots {
                 state.transactions.source_down(slot);
                 state.end_backups(slot);
@@ -292,15 +303,20 @@ impl<B: Backend> Registry<B> {
         self.with(|state| state.hives.slot_of(connection, hive)).is_some()
     }
 
-    /// A source says that a hive changed without LCS.
-    pub async fn invalidated(&self, connection: ConnectionId, hive: u32) {
+    /// A source says that a hive changed without LCS: these keys of it, or (`None`) whatever it has.
+    pub async fn invalidated(&self, connection: ConnectionId, hive: u32, keys: Option<Vec<Guid>>) {
         let invalidated = self.with(|state| {
             let id = state.hives.slot_of(connection, hive)?;
             state.hives.get_mut(id)?.generation += 1;
             state.watches.overflow(id, &state.settings);
             Some(id)
         });
-        if invalidated.is_some() && invalidated == self.machine() {
+        let Some(slot) = invalidated else { return };
+        self.cache.changed(match keys {
+            Some(keys) => Touched::keys(slot, &keys),
+            None => Touched::hive(slot),
+        });
+        if invalidated == self.machine() {
             self.machine_arrived().await;
         }
     }
@@ -363,33 +379,66 @@ impl<B: Backend> Registry<B> {
         conditions: Vec<Condition>,
         mutations: Vec<Mutation>,
     ) -> impl Future<Output = Result<u64, Error>> + use<'_, B> {
-        let count = mutations.len();
-        let sent = self.send(slot, conditions, Changes::Mutations(mutations), count);
+        let (count, touched) = (mutations.len(), Touched::by(slot, &mutations));
+        let sent = self.send(slot, conditions, Changes::Mutations(mutations), count, touched);
         async move { self.applied(slot, sent?).await }
     }
 
-    /// Sends a step. It takes its sequence numbers and its place in the queue now.
+    /// Sends a step that may change what is touched. It takes its sequence numbers and its place in the queue now.
     fn send(
         &self,
         slot: SlotId,
         conditions: Vec<Condition>,
         changes: Changes,
         count: usize,
-    ) -> Result<SentStep<impl Future<Output = Result<Answer, Fault>> + use<'_, B>>, Error> {
+        touched: Touched,
+    ) -> Result<SentStep<'_, impl Future<Output = Result<Answer, Fault>> + use<'_, B>>, Error> {
         let (address, _root) = self.address(slot)?;
         let first_sequence = self.with(|state| state.reserve(count))?;
+        let mutations: &[Mutation] = match &changes {
+            Changes::Mutations(mutations) => mutations,
+            Changes::Stage(_) => &[],
+        };
+        let known = (mutations, first_sequence);
+        let on_its_way = self.cache.sends(address.connection, slot, touched, known);
         let step = Request::Apply { conditions, changes, first_sequence };
-        Ok(SentStep { first_sequence, count, answer: self.backend.request(address, step) })
+        let answer = self.backend.request(address, step);
+        Ok(SentStep { on_its_way, first_sequence, count, answer })
+    }
+
+    /// Asks a source for a change of what is touched that is no step of mutations. The request takes its place in
+    /// the queue now.
+    fn ask_to_change(
+        &self,
+        slot: SlotId,
+        request: Request,
+        touched: Touched,
+    ) -> impl Future<Output = Result<Answer, Error>> + use<'_, B> {
+        let sent = self.address(slot).map(|(address, _root)| {
+            let on_its_way = self.cache.sends(address.connection, slot, touched, (&[], 0));
+            (on_its_way, self.backend.request(address, request))
+        });
+        async move {
+            let (on_its_way, answer) = sent?;
+            let answer = answer.await;
+            on_its_way.answered(&answer);
+            answer.map_err(Error::from)
+        }
     }
 
     /// Waits until a step is carried out; gives its first sequence number.
     async fn applied(
         &self,
         slot: SlotId,
-        sent: SentStep<impl Future<Output = Result<Answer, Fault>>>,
+        sent: SentStep<'_, impl Future<Output = Result<Answer, Fault>>>,
     ) -> Result<u64, Error> {
-        let Answer::Applied { first_sequence } = sent.answer.await? else {
-            return Err(self.malformed(slot, "answer of another kind"));
+        let first_sequence = match sent.answer.await {
+            Ok(Answer::Applied { first_sequence }) => first_sequence,
+            Ok(_) => return Err(self.malformed(slot, "answer of another kind")),
+            refused => {
+                sent.on_its_way.answered(&refused);
+                return refused.map(|_| sent.first_sequence).map_err(Error::from);
+            }
         };
         let assigns = self.with(|state| state.hives.assigns_sequences(slot));
         if first_sequence.is_some() != assigns {
@@ -406,6 +455,11 @@ impl<B: Backend> Registry<B> {
                 slot.generation += 1;
             }
         });
+        if assigns {
+            sent.on_its_way.took_some_effect();
+        } else {
+            sent.on_its_way.took_effect();
+        }
         Ok(first)
     }
 

@@ -16,6 +16,7 @@ use super::backend::{AuditEvent, Backend};
 use super::effects::Plan;
 use super::error::{Error, NotFound};
 use super::open::Place;
+use super::settings::Setting;
 use super::structure::{Maker, NewKey};
 use super::values::ValueListing;
 use super::watches::{Watcher, WatcherId};
@@ -299,6 +300,7 @@ impl<B: Backend> Registry<B> {
         };
         let fresh = self.with(|state| {
             let rejected = state.settings.update(&values);
+            self.cache.set_limit(state.settings.size(Setting::CacheBytes));
             let rejected: Vec<RejectedSetting> = rejected
                 .into_iter()
                 .map(|setting| RejectedSetting {

@@ -1,5 +1,5 @@
-//! Asking sources for entries, and believing only what can be; what a transaction has written is laid over
-//! it.
+//! Asking sources for entries, unless they are still known, and believing only what can be; what a transaction
+//! has written is laid over it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,6 +12,7 @@ use lcs_abi::rsi::{
 
 use super::Registry;
 use super::backend::{Backend, ConnectionId};
+use super::cache::{Cache, Moment, Object, Part};
 use super::error::Error;
 use super::hives::SlotId;
 use super::transaction::TransactionId;
@@ -98,15 +99,31 @@ impl<B: Backend> Registry<B> {
     ) -> Result<Entries, Error> {
         let mut found = Entries::default();
         if !self.is_made_in(site, parent) {
-            let request = Request::Lookup { parent, name: name.into() };
-            found = self.entries(site, parent, request).await?;
-            let other = found.entries.iter().any(|entry| entry.name.folded != name);
-            if found.next.is_some() || other {
-                return Err(self.malformed(site.slot, "entries of another name"));
-            }
+            found = self.committed_name(site, parent, name).await?;
         }
         self.with_writes(site, |writes| writes.lay_over_name(parent, name, &mut found));
         Ok(found)
+    }
+
+    async fn committed_name(&self, site: Site, parent: Guid, name: &str) -> Result<Entries, Error> {
+        let object = Object { slot: site.slot, key: parent, part: Part::Child(name) };
+        let cache = self.cache_for(site);
+        if let Some(known) = cache.and_then(|cache| cache.entries(object)) {
+            return Ok(known);
+        }
+        let request = Request::Lookup { parent, name: name.into() };
+        let (asked, found) = self.entries(site, parent, request).await?;
+        let other = found.entries.iter().any(|entry| entry.name.folded != name);
+        if found.next.is_some() || other {
+            return Err(self.malformed(site.slot, "entries of another name"));
+        }
+        cache.inspect(|cache| cache.keep_entries(asked, object, &found));
+        Ok(found)
+    }
+
+    /// What is known of what sources said, unless that is not what is looked for at this site.
+    fn cache_for(&self, site: Site) -> Option<&Cache> {
+        site.snapshot.is_none().then_some(&self.cache)
     }
 
     /// A page of the entries under a parent.
@@ -118,20 +135,46 @@ impl<B: Backend> Registry<B> {
     ) -> Result<Entries, Error> {
         let mut found = Entries::default();
         if !self.is_made_in(site, parent) {
-            let bytes = PAGE_BYTES;
-            let request = Request::EnumChildren { parent, after: after.map(Into::into), bytes };
-            found = self.entries(site, parent, request).await?;
-            let first = found.entries.first().map(|entry| entry.name.folded.as_str());
-            if after.is_some() && first.is_some_and(|first| Some(first) <= after) {
-                return Err(self.malformed(site.slot, "a page that does not go on"));
-            }
+            found = self.committed_children(site, parent, after).await?;
         }
         self.with_writes(site, |writes| writes.lay_over_children(parent, after, &mut found));
         Ok(found)
     }
 
-    /// Entries as the source has them.
-    async fn entries(&self, site: Site, parent: Guid, request: Request) -> Result<Entries, Error> {
+    /// A page of the entries that are committed. Those that are still known are one page.
+    async fn committed_children(
+        &self,
+        site: Site,
+        parent: Guid,
+        after: Option<&str>,
+    ) -> Result<Entries, Error> {
+        let object = Object { slot: site.slot, key: parent, part: Part::Children };
+        let cache = self.cache_for(site);
+        if let Some(mut known) = cache.and_then(|cache| cache.entries(object)) {
+            known.entries.retain(|entry| after.is_none_or(|after| *entry.name.folded > *after));
+            return Ok(known);
+        }
+        let bytes = PAGE_BYTES;
+        let request = Request::EnumChildren { parent, after: after.map(Into::into), bytes };
+        let (asked, found) = self.entries(site, parent, request).await?;
+        let first = found.entries.first().map(|entry| entry.name.folded.as_str());
+        if after.is_some() && first.is_some_and(|first| Some(first) <= after) {
+            return Err(self.malformed(site.slot, "a page that does not go on"));
+        }
+        if after.is_none() && found.next.is_none() {
+            cache.inspect(|cache| cache.keep_entries(asked, object, &found));
+        }
+        Ok(found)
+    }
+
+    /// Entries as the source has them, and when it was asked.
+    async fn entries(
+        &self,
+        site: Site,
+        parent: Guid,
+        request: Request,
+    ) -> Result<(Moment, Entries), Error> {
+        let asked = self.cache.now();
         let Answer::Entries { entries, keys, more } = self.ask_at(site, request).await? else {
             return Err(self.malformed(site.slot, "answer of another kind"));
         };
@@ -165,7 +208,7 @@ impl<B: Backend> Registry<B> {
         if more && next.is_none() {
             return Err(self.malformed(site.slot, "a page that does not go on"));
         }
-        Ok(Entries { entries, keys, next })
+        Ok((asked, Entries { entries, keys, next }))
     }
 
     /// A key's record.
@@ -174,7 +217,18 @@ impl<B: Backend> Registry<B> {
         if let Some(record) = made {
             return Ok(record);
         }
-        let Answer::Key(mut record) = self.ask_at(site, Request::ReadKey { key }).await? else {
+        let mut record = self.committed_key(site, key).await?;
+        self.with_writes(site, |writes| writes.lay_over_key(&mut record));
+        Ok(record)
+    }
+
+    async fn committed_key(&self, site: Site, key: Guid) -> Result<KeyRecord, Error> {
+        let cache = self.cache_for(site);
+        if let Some(known) = cache.and_then(|cache| cache.record(site.slot, key)) {
+            return Ok(known);
+        }
+        let asked = self.cache.now();
+        let Answer::Key(record) = self.ask_at(site, Request::ReadKey { key }).await? else {
             return Err(self.malformed(site.slot, "answer of another kind"));
         };
         // A hive is found by its claim; its root's own name serves nobody.
@@ -182,7 +236,7 @@ impl<B: Backend> Registry<B> {
         if record.key != key || !is_root && KeyName::from_source(&record.name).is_none() {
             return Err(self.malformed(site.slot, "impossible key record"));
         }
-        self.with_writes(site, |writes| writes.lay_over_key(&mut record));
+        cache.inspect(|cache| cache.keep_record(asked, site.slot, &record));
         Ok(record)
     }
 
@@ -226,15 +280,12 @@ impl<B: Backend> Registry<B> {
         let mut more = !self.is_made_in(site, key);
         let (mut after_layer, mut layers) = (None, 0);
         while more {
-            let after = after_layer.clone();
-            let request = Request::QueryValue { key, name: name.into(), after_layer: after };
-            let mut page = self.values(site, key, request).await?;
+            let mut page = self.committed_value(site, key, name, after_layer.clone()).await?;
             let first = page.entries.first();
             let stuck =
                 first.is_some_and(|first| Some(&first.layer.folded) <= after_layer.as_ref());
-            let other = page.entries.iter().any(|entry| entry.name.folded != name);
             layers += page.entries.len();
-            if stuck || other || layers > MAX_LAYERS_OF_VALUE {
+            if stuck || layers > MAX_LAYERS_OF_VALUE {
                 return Err(self.malformed(site.slot, "impossible page of values"));
             }
             more = page.next.is_some();
@@ -248,6 +299,32 @@ impl<B: Backend> Registry<B> {
         Ok(all)
     }
 
+    /// A page of the committed entries of one value name. Those that are still known are one page.
+    async fn committed_value(
+        &self,
+        site: Site,
+        key: Guid,
+        name: &str,
+        after_layer: Option<String>,
+    ) -> Result<Values, Error> {
+        let object = Object { slot: site.slot, key, part: Part::Value(name) };
+        // Where a page has more behind it, it was not kept.
+        let cache = self.cache_for(site).filter(|_| after_layer.is_none());
+        if let Some(known) = cache.and_then(|cache| cache.values(object)) {
+            return Ok(known);
+        }
+        let request = Request::QueryValue { key, name: name.into(), after_layer };
+        let (asked, found) = self.values(site, key, request).await?;
+        let other = found.entries.iter().any(|entry| entry.name.folded != name);
+        if other {
+            return Err(self.malformed(site.slot, "impossible page of values"));
+        }
+        if found.next.is_none() {
+            cache.inspect(|cache| cache.keep_values(asked, object, &found));
+        }
+        Ok(found)
+    }
+
     /// A page of the value entries of a key. The entries of its last name may go on in the next one.
     pub(super) async fn values_page(
         &self,
@@ -257,20 +334,45 @@ impl<B: Backend> Registry<B> {
     ) -> Result<Values, Error> {
         let mut page = Values::default();
         if !self.is_made_in(site, key) {
-            let request = Request::QueryValues { key, after: after.clone(), bytes: PAGE_BYTES };
-            page = self.values(site, key, request).await?;
-            let goes_on =
-                |entry: &ValueEntry| after.as_ref().is_none_or(|after| is_after(entry, after));
-            if page.entries.first().is_some_and(|first| !goes_on(first)) {
-                return Err(self.malformed(site.slot, "a page that does not go on"));
-            }
+            page = self.committed_values(site, key, after.as_ref()).await?;
         }
         self.with_writes(site, |writes| writes.lay_over_values(key, after.as_ref(), &mut page));
         Ok(page)
     }
 
-    /// Values as the source has them.
-    async fn values(&self, site: Site, key: Guid, request: Request) -> Result<Values, Error> {
+    /// A page of the value entries that are committed. Those that are still known are one page.
+    async fn committed_values(
+        &self,
+        site: Site,
+        key: Guid,
+        after: Option<&ValuePosition>,
+    ) -> Result<Values, Error> {
+        let object = Object { slot: site.slot, key, part: Part::Values };
+        let cache = self.cache_for(site);
+        let goes_on = |entry: &ValueEntry| after.is_none_or(|after| is_after(entry, after));
+        if let Some(mut known) = cache.and_then(|cache| cache.values(object)) {
+            known.entries.retain(goes_on);
+            return Ok(known);
+        }
+        let request = Request::QueryValues { key, after: after.cloned(), bytes: PAGE_BYTES };
+        let (asked, found) = self.values(site, key, request).await?;
+        if found.entries.first().is_some_and(|first| !goes_on(first)) {
+            return Err(self.malformed(site.slot, "a page that does not go on"));
+        }
+        if after.is_none() && found.next.is_none() {
+            cache.inspect(|cache| cache.keep_values(asked, object, &found));
+        }
+        Ok(found)
+    }
+
+    /// Values as the source has them, and when it was asked.
+    async fn values(
+        &self,
+        site: Site,
+        key: Guid,
+        request: Request,
+    ) -> Result<(Moment, Values), Error> {
+        let asked = self.cache.now();
         let Answer::Values { entries, blankets, more } = self.ask_at(site, request).await? else {
             return Err(self.malformed(site.slot, "answer of another kind"));
         };
@@ -297,7 +399,7 @@ impl<B: Backend> Registry<B> {
         if more && next.is_none() {
             return Err(self.malformed(site.slot, "a page that does not go on"));
         }
-        Ok(Values { entries, blankets, next })
+        Ok((asked, Values { entries, blankets, next }))
     }
 
     /// The key that these entries of one name lead to.
@@ -307,8 +409,11 @@ impl<B: Backend> Registry<B> {
         view: &View,
         entries: &[PathEntry],
     ) -> Result<Option<Guid>, Error> {
-        self.with(|state| state.rules(site.transaction, view).resolve_name(entries))
-            .map_err(|_| self.malformed(site.slot, "impossible sequence number"))
+        let found = self.with(|state| state.rules(site.transaction, view).resolve_name(entries));
+        found.map_err(|_| {
+            entries.first().inspect(|entry| self.cache.distrust(site.slot, entry.parent));
+            self.malformed(site.slot, "impossible sequence number")
+        })
     }
 
     /// The effective one of these entries of one value name.
@@ -319,8 +424,14 @@ impl<B: Backend> Registry<B> {
         entries: Vec<ValueEntry>,
         blankets: &[BlanketEntry],
     ) -> Result<Option<ValueEntry>, Error> {
-        self.with(|state| state.rules(site.transaction, view).resolve_value(entries, blankets))
-            .map_err(|_| self.malformed(site.slot, "impossible sequence number"))
+        let key = entries.first().map(|entry| entry.key);
+        let key = key.or_else(|| blankets.first().map(|blanket| blanket.key));
+        let found =
+            self.with(|state| state.rules(site.transaction, view).resolve_value(entries, blankets));
+        found.map_err(|_| {
+            key.inspect(|key| self.cache.distrust(site.slot, *key));
+            self.malformed(site.slot, "impossible sequence number")
+        })
     }
 }
 

@@ -86,7 +86,10 @@ impl<B: Backend> Registry<B> {
     ) -> Result<SecurityDescriptor, Error> {
         let parsed = SecurityDescriptor::from_bytes(&record.sd);
         let owned = parsed.ok().filter(|sd| sd.owner.is_some());
-        owned.ok_or_else(|| self.malformed(slot, "impossible security descriptor"))
+        owned.ok_or_else(|| {
+            self.cache.distrust(slot, record.key);
+            self.malformed(slot, "impossible security descriptor")
+        })
     }
 
     /// What a caller is granted on a key: all that it asks for. If the key's SACL wants it, that is recorded

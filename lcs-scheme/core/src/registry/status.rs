@@ -62,6 +62,7 @@ impl<B: Backend> Registry<B> {
                     transactions: transactions as u64,
                     bound_transactions: bound as u64,
                     next_sequence: state.next_sequence,
+                    cache: self.cache.status(),
                 }
             });
             Ok(StatusAnswer { version: version.to_string(), hives, details })

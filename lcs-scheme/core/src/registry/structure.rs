@@ -15,6 +15,7 @@ use lcs_abi::value::ValueType;
 
 use super::Registry;
 use super::backend::Backend;
+use super::cache::Touched;
 use super::chain::Chain;
 use super::error::{Error, NotFound};
 use super::handles::{HandleId, KeyHandle};
@@ -415,7 +416,8 @@ impl<B: Backend> Registry<B> {
 
     /// Drops a key; gives those that no entry names any more.
     async fn drop_key(&self, slot: SlotId, key: Guid) -> Vec<Guid> {
-        match self.ask(slot, Request::DropKey { key }).await {
+        let touched = Touched::key(slot, key);
+        match self.ask_to_change(slot, Request::DropKey { key }, touched).await {
             Ok(Answer::Orphans(keys)) => return keys,
             Ok(_) => {
                 self.malformed(slot, "answer of another kind");

@@ -367,7 +367,7 @@ fn each_hive_counts_its_own_committed_changes() {
     assert!(client.set(root, "v", 99, b"", None).is_err());
     assert_eq!(generation(&client, "Test").1, first + 2);
     assert!(client.registry.has_hive(ConnectionId(1), 0));
-    client.run(client.registry.invalidated(ConnectionId(1), 0));
+    client.run(client.registry.invalidated(ConnectionId(1), 0, None));
     assert_eq!(generation(&client, "Test").1, first + 3);
     assert!(!client.registry.has_hive(ConnectionId(1), 1), "no such hive");
     assert!(!client.registry.has_hive(ConnectionId(9), 0), "no such connection");

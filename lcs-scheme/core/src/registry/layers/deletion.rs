@@ -15,6 +15,7 @@ use lcs_abi::{BASE_LAYER, Guid};
 
 use super::super::Registry;
 use super::super::backend::{AuditEvent, Backend};
+use super::super::cache::Touched;
 use super::super::error::Error;
 use super::super::hives::{Slot, SlotId};
 use super::super::open::Place;
@@ -171,8 +172,9 @@ impl<B: Backend> Registry<B> {
 
     /// Removes a layer's entries from a hive.
     async fn drop_layer(&self, slot: SlotId, layer: &str) -> Result<(), Error> {
+        let request = Request::DeleteLayer { layer: layer.into() };
         let Answer::Orphans(orphans) =
-            self.ask(slot, Request::DeleteLayer { layer: layer.into() }).await?
+            self.ask_to_change(slot, request, Touched::hive(slot)).await?
         else {
             return Err(self.malformed(slot, "answer of another kind"));
         };

@@ -8,6 +8,7 @@ use lcs_abi::BASE_LAYER;
 use lcs_abi::rsi::{Changes, Condition};
 
 use super::super::backend::{AuditEvent, Backend, StreamEnd};
+use super::super::cache::Touched;
 use super::super::error::{Error, NotFound};
 use super::super::handles::HandleId;
 use super::super::locks::Guard;
@@ -79,7 +80,7 @@ impl<B: Backend> Registry<B> {
         self.require_connection(restore)?;
         let conditions = Vec::from([Condition::KeyExists { key }]);
         let changes = Changes::Stage(restore.stage);
-        let sent = self.send(slot, conditions, changes, intake.entries())?;
+        let sent = self.send(slot, conditions, changes, intake.entries(), Touched::hive(slot))?;
         match self.applied(slot, sent).await {
             Ok(_) => {}
             Err(Error::ConditionFailed) => return Err(Error::NotFound(NotFound::Key)),

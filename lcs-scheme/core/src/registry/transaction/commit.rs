@@ -15,6 +15,7 @@ use lcs_abi::rsi::{Answer, Changes, Mutation, Request};
 
 use super::super::Registry;
 use super::super::backend::{AuditEvent, Backend};
+use super::super::cache::Touched;
 use super::super::effects::Writes;
 use super::super::error::Error;
 use super::super::handles::{Handle, HandleId};
@@ -156,7 +157,7 @@ impl<B: Backend> Registry<B> {
         let now = self.backend.now();
         let mutations = self.with_writes(site, |writes| writes.mutations(now, sds));
         let mutations = mutations.unwrap_or_default();
-        let count = mutations.len();
+        let (count, touched) = (mutations.len(), Touched::by(slot, &mutations));
         let staged =
             self.with_writes(site, WriteSet::bytes).is_some_and(|bytes| bytes > STAGE_BYTES);
         let changes = if staged {
@@ -184,7 +185,7 @@ impl<B: Backend> Registry<B> {
                 return Err(error);
             }
         };
-        let sent = self.send(slot, writes.conditions(), changes, count);
+        let sent = self.send(slot, writes.conditions(), changes, count, touched);
         let (first, outcome) = match sent {
             Ok(sent) => (sent.first_sequence, self.applied(slot, sent).await.map(drop)),
             Err(error) => {

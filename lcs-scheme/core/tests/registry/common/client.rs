@@ -179,6 +179,11 @@ impl Client {
         self.registry.disconnected(ConnectionId(number));
     }
 
+    /// The source's first hive has changed without LCS, as it says: all that LCS knows of it, it asks for again.
+    pub fn forget(&self, number: u64) {
+        self.run(self.registry.invalidated(ConnectionId(number), 0, None));
+    }
+
     pub fn run<T>(&self, operation: impl Future<Output = T>) -> T {
         block_on(operation)
     }

@@ -24,6 +24,8 @@ const ENDLESS: usize = 2000;
 struct Liar {
     client: Client,
     asked: Rc<Cell<usize>>,
+    /// Before each operation LCS forgets what the liar has said so far.
+    forgets: bool,
 }
 
 impl Liar {
@@ -38,7 +40,7 @@ impl Liar {
         let hidden = client.create("Test\\k\\hidden").unwrap();
         client.hide(hidden, Some("r1")).unwrap();
         client.create("Test\\k\\c").unwrap();
-        Liar { client, asked: Rc::default() }
+        Liar { client, asked: Rc::default(), forgets: true }
     }
 
     /// From now on the source tells these lies, over and over.
@@ -58,6 +60,9 @@ impl Liar {
         what: &str,
         operation: impl FnOnce(&Client) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        if self.forgets {
+            self.client.forget(1);
+        }
         self.asked.set(0);
         self.client.world.take_audit();
         let done = operation(&self.client);
@@ -137,8 +142,9 @@ proptest! {
     fn every_operation_ends_whatever_a_source_says(
         lies in vec(lie(), 1..40),
         volatile in any::<bool>(),
+        forgets in any::<bool>(),
     ) {
-        let liar = Liar::new();
+        let liar = Liar { forgets, ..Liar::new() };
         liar.attempt_all(lies, volatile);
         // What was held is free again.
         liar.client.world.lie_no_more();

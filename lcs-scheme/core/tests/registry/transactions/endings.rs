@@ -196,6 +196,7 @@ fn one_that_ends_while_it_is_looked_at_stays_as_it_ended() {
         client.delete(key, None).unwrap();
         client.close(key);
     }
+    client.forget(1);
     client.world.set_delays(vec![3]);
     client.run(async {
         let mut commit = Box::pin(client.registry.commit(transaction));
