@@ -34,6 +34,9 @@ pub const SHARED_ROOT: usize = 0;
 /// descriptor neither list has more than 64 KiB.
 const MAX_PLAIN_REQUEST: usize = 256 << 10;
 
+/// How much of a stream is read or written at once, in bytes.
+const MAX_PIECE: usize = 1 << 20;
+
 /// Buffers up to this size, in bytes, are not counted.
 const SMALL: usize = 64 << 10;
 
@@ -53,7 +56,13 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
         (Some(Opcode::OpenAt), base) => return open_at(shared, outbox, incoming, base),
         (Some(Opcode::Dup), base) => return derive(shared, outbox, incoming, base),
         (Some(Opcode::Call), Some(handle)) => return call(shared, outbox, incoming, handle),
+        (Some(Opcode::Read), Some(handle)) if shared.registry.is_stream(handle) => {
+            return read_stream(shared, outbox, incoming, handle);
+        }
         (Some(Opcode::Read), Some(handle)) => return read(shared, outbox, incoming, handle),
+        (Some(Opcode::Write), Some(handle)) if shared.registry.is_stream(handle) => {
+            return write_stream(shared, outbox, incoming, handle);
+        }
         (Some(Opcode::Fevent), Some(handle)) => match shared.registry.is_readable(handle) {
             Ok(true) => Ok(EventFlags::EVENT_READ.bits()),
             Ok(false) => Ok(0),
@@ -70,9 +79,15 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
     Call::new(incoming, outbox, &shared.clock).answer(Reply::Status(result));
 }
 
-/// Ends the transactions whose time is over, and wakes those who wait for the end of one, or for events.
-pub fn tell_readable(shared: &Shared, outbox: &Outbox) {
-    shared.clock.wake_at(shared.registry.expire_transactions().map(Moment::at));
+/// Ends the transactions and backups whose time is over, and wakes those who wait for the end of one, or for
+/// events.
+pub fn tell_readable(shared: &Rc<Shared>, outbox: &Outbox) {
+    let due = [shared.registry.expire_transactions(), shared.registry.expire_backups()];
+    shared.clock.wake_at(due.into_iter().flatten().min().map(Moment::at));
+    if shared.registry.has_ended_streams() {
+        let own = Rc::clone(shared);
+        shared.start_own(async move { own.registry.release_streams().await });
+    }
     for readable in shared.registry.take_readable() {
         shared.readers.serve(&shared.registry, readable);
         tell_left(shared, outbox, readable);
@@ -170,6 +185,39 @@ fn read(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: Ha
     let call = Call::new(incoming, outbox, &shared.clock);
     shared.readers.read(&shared.registry, handle, call, nonblock);
     tell_left(shared, outbox, handle);
+}
+
+/// Reading a backup's handle gives what comes next of its stream.
+fn read_stream(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: HandleId) {
+    let length = incoming.buffer_len();
+    let call = Call::new(incoming, outbox, &shared.clock);
+    let (own, answered) = (Rc::clone(shared), Rc::clone(&call));
+    shared.start(call, async move {
+        let _room = room(&own, handle, length).await;
+        let (bytes, wanted) = (length.min(MAX_PIECE), || answered.is_open());
+        let reply = match own.registry.read_backup(handle, bytes, wanted).await {
+            Ok(piece) => Reply::Bytes(piece),
+            Err(error) => Reply::Status(Err(errno::of(&error))),
+        };
+        answered.answer(reply);
+    });
+}
+
+/// Writing to a restore's handle gives it what comes next of its stream. As with any write, not all need be taken
+/// at once.
+fn write_stream(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: HandleId) {
+    let length = incoming.buffer_len().min(MAX_PIECE);
+    let call = Call::new(incoming, outbox, &shared.clock);
+    let (own, answered) = (Rc::clone(shared), Rc::clone(&call));
+    shared.start(call, async move {
+        let _room = room(&own, handle, length).await;
+        // It may have been told meanwhile that it took too long.
+        if let Some(piece) = answered.copy_in_at_most(length) {
+            let taken = own.registry.write_restore(handle, &piece).await;
+            let status = taken.map(|()| piece.len()).map_err(|error| errno::of(&error));
+            answered.answer(Reply::Status(status));
+        }
+    });
 }
 
 fn call(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: HandleId) {
@@ -289,8 +337,8 @@ async fn operate(
             armed
         }
         Op::Explain => answer!(Explain, |request| registry.explain(handle, request).await),
-        // Copies and restores are not served yet.
-        Op::StoreCopy | Op::Finish => Reply::Status(Err(EOPNOTSUPP)),
+        Op::StoreCopy => reply(registry.store_copy(handle).await, length),
+        Op::Finish => reply(registry.finish(handle).await, length),
     }
 }
 

@@ -120,7 +120,7 @@ impl Sources {
     ) -> impl Future<Output = Result<Answer, Fault>> + use<> {
         let (call, in_flight) = (self.current.get(), self.in_flight.get());
         let sent = self.with(to.connection, |connection| {
-            connection.request(to.hive, request, call.as_ref(), in_flight)
+            connection.request(to, request, call.as_ref(), in_flight)
         });
         let sent = sent.unwrap_or(Err(Fault::Down));
         async move {

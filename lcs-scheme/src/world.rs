@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_channel::oneshot;
 use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, Request};
-use lcs_core::registry::{Address, AuditEvent, Backend, Fault, KeyOpen, NotRecorded};
+use lcs_core::registry::{Address, AuditEvent, Backend, Fault, KeyOpen, NotRecorded, StreamEnd};
+use lcs_core::security::Sid;
 use lcs_daemon::logging;
 use serde::Serialize;
 use uuid::Uuid;
@@ -102,7 +103,35 @@ enum Event<'a> {
     SettingRejected { name: &'a str, reason: &'a str },
     LayerCreated { layer: &'a str, user: String },
     LayerDeleted { layer: &'a str, user: String },
+    BackupStarted { key: &'a str, user: String },
+    BackupEnded(Ended<'a>),
+    RestoreStarted { key: &'a str, user: String },
+    RestoreEnded(Ended<'a>),
     KeyOpen(Access<'a>),
+}
+
+/// The end of a backup or a restore.
+#[derive(Serialize)]
+struct Ended<'a> {
+    key: &'a str,
+    user: String,
+    outcome: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl<'a> Ended<'a> {
+    fn new(key: &'a str, user: &Sid, end: &StreamEnd) -> Ended<'a> {
+        let (outcome, keys, reason) = match end {
+            StreamEnd::Complete { keys } => ("complete", Some(*keys), None),
+            StreamEnd::TimedOut => ("timed-out", None, None),
+            StreamEnd::GivenUp => ("given-up", None, None),
+            StreamEnd::Failed(error) => ("failed", None, Some(error.to_string())),
+        };
+        Ended { key, user: user.to_string(), outcome, keys, reason }
+    }
 }
 
 /// An access to a key. Rights are numbers, as in calls.
@@ -153,6 +182,18 @@ impl<'a> From<&'a AuditEvent> for Event<'a> {
             }
             AuditEvent::LayerDeleted { layer, user } => {
                 Event::LayerDeleted { layer, user: user.to_string() }
+            }
+            AuditEvent::BackupStarted { key, user } => {
+                Event::BackupStarted { key, user: user.to_string() }
+            }
+            AuditEvent::BackupEnded { key, user, end } => {
+                Event::BackupEnded(Ended::new(key, user, end))
+            }
+            AuditEvent::RestoreStarted { key, user } => {
+                Event::RestoreStarted { key, user: user.to_string() }
+            }
+            AuditEvent::RestoreEnded { key, user, end } => {
+                Event::RestoreEnded(Ended::new(key, user, end))
             }
             AuditEvent::KeyOpen(open) => Event::KeyOpen(open.into()),
         }

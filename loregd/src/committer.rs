@@ -21,6 +21,8 @@ const GROUP_BYTES: usize = 16 << 20;
 pub(crate) struct Job {
     /// The request's id.
     pub(crate) id: u64,
+    /// The snapshot to read from; a step has none.
+    pub(crate) snapshot: Option<u64>,
     pub(crate) request: Request,
     /// About how large it is, in bytes.
     pub(crate) size: usize,
@@ -85,9 +87,10 @@ fn commit_all(mut writer: Writer, jobs: &Receiver<Job>, outbox: &Outbox, max_fra
             queue.stages.settle(step, &answer);
             frames.push(frame(id, answer));
         }
-        let requests: Vec<&Request> = reads.iter().map(|(_, request)| request).collect();
+        let requests: Vec<_> =
+            reads.iter().map(|(_, snapshot, request)| (*snapshot, request)).collect();
         let answers = writer.read(&requests);
-        frames.extend(reads.iter().zip(answers).map(|((id, _), answer)| frame(*id, answer)));
+        frames.extend(reads.iter().zip(answers).map(|((id, ..), answer)| frame(*id, answer)));
         outbox.push(frames);
     }
 }
@@ -105,8 +108,8 @@ struct Queue<'a> {
 struct Group {
     /// To be committed together.
     steps: Vec<(u64, StagedStep)>,
-    /// To be read, after that.
-    reads: Vec<(u64, Request)>,
+    /// To be read, after that, from a snapshot or the newest state.
+    reads: Vec<(u64, Option<u64>, Request)>,
     /// Answered without the disk.
     answered: Vec<(u64, Result<Answer, SourceError>)>,
 }
@@ -125,7 +128,7 @@ impl Queue<'_> {
         }
         let mut bytes = 0;
         let mut next = Some(self.jobs.recv().ok()?);
-        while let Some(Job { id, request, size }) = next {
+        while let Some(Job { id, snapshot, request, size }) = next {
             if is_step(&request) {
                 match self.stages.take(request) {
                     Turn::Answered(answer) => group.answered.push((id, answer)),
@@ -139,7 +142,7 @@ impl Queue<'_> {
                     }
                 }
             } else {
-                group.reads.push((id, request));
+                group.reads.push((id, snapshot, request));
             }
             let count = group.steps.len() + group.reads.len() + group.answered.len();
             let room = count < GROUP_REQUESTS && bytes < GROUP_BYTES;
@@ -190,7 +193,7 @@ mod tests {
     }
 
     fn job(id: u64, request: Request, size: usize) -> Job {
-        Job { id, request, size }
+        Job { id, snapshot: None, request, size }
     }
 
     #[test]

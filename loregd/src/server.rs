@@ -101,16 +101,14 @@ impl Hives {
         let hive = usize::try_from(header.hive).ok().and_then(|hive| self.served.get(hive));
         let (reader, committer) =
             hive.ok_or(Error::Protocol("a request to a hive that was not claimed"))?;
-        let id = header.id;
-        if is_step(&request) {
-            return committer.queue(Job { id, request, size });
-        }
-        let answer = match header.snapshot {
-            Some(_) => Err(SourceError::NotSupported),
-            None => match reader.ask(&request) {
+        let RequestHeader { id, snapshot, .. } = header;
+        let answer = match is_step(&request) {
+            true if snapshot.is_some() => Err(SourceError::Invalid),
+            true => return committer.queue(Job { id, snapshot, request, size }),
+            false => match reader.ask(snapshot, &request) {
                 // The hive's thread opens the store again, or is about to have done so.
                 Err(error) if error.is_of_store() => {
-                    return committer.queue(Job { id, request, size });
+                    return committer.queue(Job { id, snapshot, request, size });
                 }
                 answer => answer.map_err(|error| reader.tell(&error)),
             },
@@ -196,15 +194,41 @@ mod tests {
     }
 
     #[test]
+    fn a_read_sees_its_snapshot_and_a_step_has_none() {
+        let (mut hives, _, root) = served();
+        let in_snapshot = |id| RequestHeader { snapshot: Some(1), ..header(id) };
+        let read = Request::ReadKey { key: root };
+        let requests = [
+            request_frame(in_snapshot(1), &read),
+            request_frame(header(2), &Request::Snapshot),
+            request_frame(in_snapshot(3), &read),
+            request_frame(in_snapshot(4), &set_value(root, 1, 10)),
+            request_frame(in_snapshot(5), &Request::Snapshot),
+            request_frame(header(6), &Request::Release { snapshot: 1 }),
+            request_frame(in_snapshot(7), &read),
+            request_frame(header(8), &Request::Release { snapshot: 1 }),
+        ];
+        feed(&mut hives, &requests.concat()).unwrap();
+        let answers: Vec<_> = hives.answers.iter().map(|frame| answer(frame).1).collect();
+        assert!(matches!(&answers[2], Ok(Answer::Key(_))), "{answers:?}");
+        let (gone, invalid) = (Err(SourceError::NotFound), Err(SourceError::Invalid));
+        let made = Ok(Answer::Snapshot { snapshot: 1 });
+        assert_eq!(
+            (&answers[..2], &answers[3..5]),
+            (&[gone.clone(), made][..], &[invalid.clone(), invalid][..])
+        );
+        assert_eq!(answers[5..], [Ok(Answer::Done), gone.clone(), gone]);
+    }
+
+    #[test]
     fn what_is_not_known_is_answered_and_what_is_wrong_is_not() {
         let (mut hives, _, root) = served();
         let mut unknown = request_frame(header(9), &Request::Snapshot);
         *unknown.last_mut().unwrap() = 99;
-        let snapshot = RequestHeader { snapshot: Some(1), ..header(10) };
         let read = Request::ReadKey { key: root };
-        feed(&mut hives, &[unknown, request_frame(snapshot, &read)].concat()).unwrap();
+        feed(&mut hives, &unknown).unwrap();
         let answers: Vec<_> = hives.answers.iter().map(|frame| answer(frame)).collect();
-        assert_eq!(answers, [9, 10].map(|id| (id, Err(SourceError::NotSupported))));
+        assert_eq!(answers, [(9, Err(SourceError::NotSupported))]);
         let elsewhere = RequestHeader { hive: 1, ..header(11) };
         let registered = frame(&ToSource::Registered);
         for wrong in [

@@ -237,6 +237,6 @@ impl Puppet {
 
     fn carry_out(&mut self, header: RequestHeader, request: &Request) -> Truth {
         let hive = self.hives.get_mut(header.hive as usize).ok_or(SourceError::Invalid)?;
-        hive.answer(request)
+        hive.answer_in(header.snapshot, request)
     }
 }

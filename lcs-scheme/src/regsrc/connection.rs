@@ -8,7 +8,7 @@ use lcs_abi::call::SourceStatus;
 use lcs_abi::rsi::{
     self, Answer, FRAME_HEADER, FromSource, Request, RequestHeader, SourceError, split_frame,
 };
-use lcs_core::registry::Fault;
+use lcs_core::registry::{Address, Fault};
 use syscall::error::{EIO, EMSGSIZE};
 use syscall::flag::EventFlags;
 
@@ -108,7 +108,7 @@ impl Connection {
 
     pub(super) fn request(
         &mut self,
-        hive: u32,
+        to: Address,
         request: &Request,
         call: Option<&Rc<Call>>,
         limit: usize,
@@ -117,7 +117,8 @@ impl Connection {
             return Err(Fault::Down);
         }
         let id = self.last_request + 1;
-        let frame = rsi::request_frame(RequestHeader { id, hive, snapshot: None }, request);
+        let header = RequestHeader { id, hive: to.hive, snapshot: to.snapshot };
+        let frame = rsi::request_frame(header, request);
         if frame.len() - FRAME_HEADER > self.max_frame as usize {
             return Err(Fault::Refused(SourceError::TooLarge));
         }

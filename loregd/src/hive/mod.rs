@@ -15,10 +15,11 @@ mod remove;
 mod rows;
 mod stages;
 mod step;
+mod views;
 mod writer;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lcs_abi::Guid;
@@ -27,8 +28,8 @@ use lcs_abi::security::{MACHINE_ROOT_SD, USERS_ROOT_SD};
 
 use crate::Error;
 use crate::store::{MemoryStore, Store};
-use both::Committed;
 use read::Reading;
+use views::Views;
 
 pub use check::{Counts, Problem, check};
 pub(crate) use stages::{StagedStep, Stages, Turn};
@@ -91,10 +92,22 @@ impl Hive {
         RegisteredHive { root: self.root(), max_sequence: self.max_sequence() }
     }
 
-    /// Answers a request.
+    /// Answers a request about the newest state.
     pub fn answer(&mut self, request: &Request) -> Result<Answer, SourceError> {
+        self.answer_in(None, request)
+    }
+
+    /// Answers a request whose header has this snapshot.
+    pub fn answer_in(
+        &mut self,
+        snapshot: Option<u64>,
+        request: &Request,
+    ) -> Result<Answer, SourceError> {
         if !is_step(request) {
-            return self.reader.answer(request);
+            return self.reader.answer(snapshot, request);
+        }
+        if snapshot.is_some() {
+            return Err(SourceError::Invalid);
         }
         match self.stages.take(request.clone()) {
             Turn::Answered(answer) => answer,
@@ -130,8 +143,7 @@ pub fn is_step(request: &Request) -> bool {
 /// What readers and the writer of a hive share.
 pub(crate) struct Shared {
     name: String,
-    /// `None` after an error of the store of which it did not recover.
-    committed: RwLock<Option<Committed>>,
+    views: Views,
     page_limit: AtomicU32,
 }
 
@@ -140,15 +152,9 @@ impl Shared {
         let largest_value = 1 << 20;
         Shared {
             name: name.to_owned(),
-            committed: RwLock::new(None),
+            views: Views::default(),
             page_limit: AtomicU32::new(FRAME_OVERHEAD + largest_value - PAGE_MARGIN),
         }
-    }
-
-    fn publish(&self, committed: Option<Committed>) {
-        // A panic elsewhere leaves the old state or the new one: both are whole.
-        let mut place = self.committed.write().unwrap_or_else(PoisonError::into_inner);
-        *place = committed;
     }
 
     /// Tells what LCS gets for an error, and the log what LCS does not get.
@@ -160,42 +166,34 @@ impl Shared {
     }
 }
 
-/// Answers the requests that read, from the newest committed state.
+/// Answers the requests that read, from the newest committed state or a snapshot.
 #[derive(Clone)]
 pub struct Reader {
     shared: Arc<Shared>,
 }
 
 impl Reader {
-    /// Answers a request that [`is_step`] does not claim.
-    pub fn answer(&self, request: &Request) -> Result<Answer, SourceError> {
-        self.ask(request).map_err(|error| self.shared.tell(&error))
+    /// Answers a request that [`is_step`] does not claim, and whose header has this snapshot.
+    pub fn answer(&self, snapshot: Option<u64>, request: &Request) -> Result<Answer, SourceError> {
+        self.ask(snapshot, request).map_err(|error| self.shared.tell(&error))
     }
 
     /// The same, and an error that LCS and the log were not told of.
-    pub(crate) fn ask(&self, request: &Request) -> Result<Answer, Error> {
-        let committed = self.shared.committed.read().unwrap_or_else(PoisonError::into_inner);
-        let rows = committed.as_ref().ok_or(Error::Closed)?;
-        let page_limit = self.shared.page_limit.load(Ordering::Relaxed);
-        let reading = Reading { rows, page_limit };
+    pub(crate) fn ask(&self, snapshot: Option<u64>, request: &Request) -> Result<Answer, Error> {
+        let views = &self.shared.views;
         match request {
-            Request::Lookup { parent, name } => reading.lookup(*parent, name),
-            Request::EnumChildren { parent, after, bytes } => {
-                reading.enum_children(*parent, after.as_deref(), *bytes)
+            Request::Snapshot | Request::Release { .. } | Request::Flush if snapshot.is_some() => {
+                Err(SourceError::Invalid.into())
             }
-            Request::ReadKey { key } => reading.read_key(*key),
-            Request::QueryValue { key, name, after_layer } => {
-                reading.query_value(*key, name, after_layer.as_deref())
-            }
-            Request::QueryValues { key, after, bytes } => {
-                reading.query_values(*key, after.as_ref(), *bytes)
-            }
-            Request::EnumLayer { layer, after, bytes } => {
-                reading.enum_layer(layer, after.as_ref(), *bytes)
-            }
+            // Every state is published before anybody is told of it: all that was answered is in it.
+            Request::Snapshot => Ok(Answer::Snapshot { snapshot: views.keep()? }),
+            Request::Release { snapshot } => views.release(*snapshot).map(|()| Answer::Done),
             // Nothing is answered before it is durable.
             Request::Flush => Ok(Answer::Done),
-            _ => Err(SourceError::NotSupported.into()),
+            request => views.look(snapshot, |committed| {
+                let page_limit = self.shared.page_limit.load(Ordering::Relaxed);
+                read(&Reading { rows: committed, page_limit }, request)
+            }),
         }
     }
 
@@ -208,6 +206,26 @@ impl Reader {
     pub fn set_max_frame(&self, max_frame: u32) {
         let limit = max_frame.saturating_sub(PAGE_MARGIN);
         self.shared.page_limit.store(limit, Ordering::Relaxed);
+    }
+}
+
+fn read(reading: &Reading, request: &Request) -> Result<Answer, Error> {
+    match request {
+        Request::Lookup { parent, name } => reading.lookup(*parent, name),
+        Request::EnumChildren { parent, after, bytes } => {
+            reading.enum_children(*parent, after.as_deref(), *bytes)
+        }
+        Request::ReadKey { key } => reading.read_key(*key),
+        Request::QueryValue { key, name, after_layer } => {
+            reading.query_value(*key, name, after_layer.as_deref())
+        }
+        Request::QueryValues { key, after, bytes } => {
+            reading.query_values(*key, after.as_ref(), *bytes)
+        }
+        Request::EnumLayer { layer, after, bytes } => {
+            reading.enum_layer(layer, after.as_ref(), *bytes)
+        }
+        _ => Err(SourceError::NotSupported.into()),
     }
 }
 

@@ -157,20 +157,21 @@ impl Writer {
         }
     }
 
-    /// Answers requests that read, and that a [`super::Reader`] could not answer for an error of the store:
-    /// it is opened again first, unless that has happened meanwhile.
-    pub(crate) fn read(&mut self, requests: &[&Request]) -> Answers {
+    /// Answers requests that read, from the newest state or a snapshot, and that a [`super::Reader`] could
+    /// not answer for an error of the store: it is opened again first, unless that has happened meanwhile.
+    pub(crate) fn read(&mut self, requests: &[(Option<u64>, &Request)]) -> Answers {
         let reader = Reader { shared: self.shared() };
         let mut reopened = false;
-        let mut read = |request: &Request| match reader.ask(request) {
+        let mut read = |snapshot, request| match reader.ask(snapshot, request) {
             Err(error) if error.is_of_store() && !reopened => {
                 reopened = true;
                 self.reopen_after(&error);
-                reader.ask(request)
+                reader.ask(snapshot, request)
             }
             answer => answer,
         };
-        let answers: Vec<_> = requests.iter().map(|request| read(request)).collect();
+        let answers: Vec<_> =
+            requests.iter().map(|(snapshot, request)| read(*snapshot, request)).collect();
         answers.into_iter().map(|answer| answer.map_err(|error| reader.tell(&error))).collect()
     }
 
@@ -224,7 +225,7 @@ impl Writer {
         self.closed = true;
         self.ledger.forget();
         // Also because no view may be held while the store opens.
-        self.shared.publish(None);
+        self.shared.views.close();
         let opened = self.store.reopen();
         let store = match self.store.view() {
             Ok(view) => view,
@@ -236,7 +237,7 @@ impl Writer {
             Some(in_doubt) => in_doubt.memory.clone(),
             None => self.memory.clone(),
         };
-        self.shared.publish(Some(Committed { store, memory: memory.clone() }));
+        self.shared.views.publish(Committed { store, memory: memory.clone() });
         opened?;
         self.memory = memory;
         self.in_doubt = None;
@@ -247,7 +248,7 @@ impl Writer {
     fn publish(&self) -> Result<(), Error> {
         let store = self.store.view()?;
         let memory = self.memory.clone();
-        self.shared.publish(Some(Committed { store, memory }));
+        self.shared.views.publish(Committed { store, memory });
         Ok(())
     }
 }

@@ -103,6 +103,11 @@ impl Decoder {
         matches!(self.state, State::Whole(_))
     }
 
+    /// How much it holds of what was pushed, in bytes.
+    pub fn buffered(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Where in the stream the next record begins, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset

@@ -1,5 +1,6 @@
 //! The data model, without any operation that takes time.
 
+pub mod backup;
 pub mod layer;
 pub mod name;
 pub mod path;

@@ -8,19 +8,22 @@ use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, Recovery, Request, SourceError};
 use lcs_abi::security::Access;
 
+use super::error::Error;
 use crate::security::Sid;
 
 /// A connected source, numbered by whoever connects it; a number is not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// Where a request goes: a hive of a connected source.
+/// Where a request goes: a hive of a connected source, as it is or as a read view shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     /// The source's connection.
     pub connection: ConnectionId,
     /// The hive's number in the source's claim.
     pub hive: u32,
+    /// The source's read view; `None`: the hive as it is.
+    pub snapshot: Option<u64>,
 }
 
 /// Why a request has no answer.
@@ -80,8 +83,56 @@ pub enum AuditEvent {
         /// Who deleted it.
         user: Sid,
     },
+    /// A backup of a key began.
+    BackupStarted {
+        /// The key's path.
+        key: String,
+        /// Whose backup it is.
+        user: Sid,
+    },
+    /// A backup came to its end.
+    BackupEnded {
+        /// The key's path.
+        key: String,
+        /// Whose backup it is.
+        user: Sid,
+        /// How it ended.
+        end: StreamEnd,
+    },
+    /// A restore of a key began.
+    RestoreStarted {
+        /// The key's path.
+        key: String,
+        /// Whose restore it is.
+        user: Sid,
+    },
+    /// A restore came to its end.
+    RestoreEnded {
+        /// The key's path.
+        key: String,
+        /// Whose restore it is.
+        user: Sid,
+        /// How it ended; only after `Complete` anything is otherwise than before.
+        end: StreamEnd,
+    },
     /// A key was opened, or should have been, and its SACL wants that to be known.
     KeyOpen(KeyOpen),
+}
+
+/// How a backup or a restore ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// All of it was read, or carried out.
+    Complete {
+        /// The keys in the stream.
+        keys: u64,
+    },
+    /// Nobody read for TransactionTimeoutMs.
+    TimedOut,
+    /// The handle was closed before.
+    GivenUp,
+    /// It could not be done.
+    Failed(Error),
 }
 
 /// An access to a key.

@@ -9,11 +9,13 @@ use lcs_abi::security::Access;
 use slab::Slab;
 
 use super::backend::Backend;
+use super::backup::Backup;
 use super::chain::Chain;
 use super::error::{Error, NotFound};
 use super::hives::SlotId;
 use super::open::Place;
 use super::reading::Site;
+use super::restore::Restore;
 use super::settings::Setting;
 use super::transaction::TransactionId;
 use super::{Registry, State};
@@ -38,6 +40,10 @@ pub(super) enum Handle {
     Key(Rc<KeyHandle>),
     /// A transaction of whoever has this token, in this view.
     Transaction(TransactionId, Rc<Token>, Rc<View>),
+    /// A backup, to read.
+    Backup(Rc<Backup>),
+    /// A restore, to write.
+    Restore(Rc<Restore>),
 }
 
 impl Handle {
@@ -46,6 +52,8 @@ impl Handle {
         match self {
             Handle::Root(token, _) | Handle::Transaction(_, token, _) => token,
             Handle::Key(handle) => &handle.token,
+            Handle::Backup(backup) => &backup.token,
+            Handle::Restore(restore) => &restore.token,
         }
     }
 
@@ -54,13 +62,15 @@ impl Handle {
         match self {
             Handle::Root(_, view) | Handle::Transaction(_, _, view) => view,
             Handle::Key(handle) => &handle.view,
+            Handle::Backup(backup) => &backup.view,
+            Handle::Restore(restore) => restore.view(),
         }
     }
 
     /// The transaction that it is, or that it is in.
     pub(super) fn transaction(&self) -> Option<TransactionId> {
         match self {
-            Handle::Root(..) => None,
+            Handle::Root(..) | Handle::Backup(_) | Handle::Restore(_) => None,
             Handle::Key(handle) => handle.site.transaction,
             Handle::Transaction(id, ..) => Some(*id),
         }
@@ -176,7 +186,22 @@ impl Handles {
     pub(super) fn key(&self, id: HandleId) -> Result<Rc<KeyHandle>, Error> {
         match self.get(id)? {
             Handle::Key(key) => Ok(key),
-            Handle::Root(..) | Handle::Transaction(..) => Err(Error::BadHandle),
+            _ => Err(Error::BadHandle),
+        }
+    }
+
+    /// All handles of keys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (HandleId, Rc<KeyHandle>)> {
+        self.handles.iter().filter_map(|(id, handle)| match handle {
+            Handle::Key(key) => Some((HandleId(id), Rc::clone(key))),
+            _ => None,
+        })
+    }
+
+    /// A handle's key is elsewhere now.
+    pub(super) fn replace(&mut self, id: HandleId, moved: Rc<KeyHandle>) {
+        if let Some(Handle::Key(handle)) = self.handles.get_mut(id.0) {
+            *handle = moved;
         }
     }
 
@@ -224,6 +249,13 @@ impl Handles {
                 false
             }
             None => true,
+        }
+    }
+
+    /// Notes that an entry names a key again.
+    pub(super) fn named_again(&mut self, slot: SlotId, key: Guid) {
+        if let Some(open) = self.keys.get_mut(&(slot, key)) {
+            open.orphaned = false;
         }
     }
 
@@ -281,8 +313,11 @@ impl State {
             self.transactions.lost_handle(transaction, id);
         }
         match handle {
-            Handle::Key(handle) => self.handles.closed(&handle),
-            Handle::Root(..) | Handle::Transaction(..) => None,
+            Handle::Key(handle) => return self.handles.closed(&handle),
+            Handle::Backup(backup) => self.lost_backup(&backup),
+            Handle::Restore(restore) => self.lost_restore(&restore),
+            Handle::Root(..) | Handle::Transaction(..) => {}
         }
+        None
     }
 }

@@ -341,7 +341,8 @@ impl Hives {
     pub(super) fn address(&self, id: SlotId) -> Option<(Address, Guid)> {
         let slot = self.slots.get(&id).filter(|slot| slot.state == HiveState::Up)?;
         let connection = self.sources.get(&slot.source)?.connection?;
-        Some((Address { connection, hive: slot.index }, slot.root?))
+        let address = Address { connection, hive: slot.index, snapshot: None };
+        Some((address, slot.root?))
     }
 
     /// The hives of a connection, in the order of its claim.
@@ -407,7 +408,7 @@ mod tests {
         let machine = hives.global("machine").unwrap();
         assert_eq!(hives.address(machine), None);
         hives.register(ConnectionId(1), &roots(&[1, 2]), false).unwrap();
-        let address = Address { connection: ConnectionId(1), hive: 0 };
+        let address = Address { connection: ConnectionId(1), hive: 0, snapshot: None };
         assert_eq!(hives.address(machine), Some((address, Guid([1; 16]))));
         assert_eq!(hives.disconnected(ConnectionId(1)).len(), 2);
         assert_eq!(hives.address(machine), None);

@@ -255,40 +255,7 @@ impl<B: Backend> Registry<B> {
         if !self.with(|state| state.watches.some_subtree_in(slot)) {
             return Ok(Some(Chain::root(key, Name::default())));
         }
-        let mut way = Vec::new();
-        let mut at = key;
-        let mut chain = loop {
-            if let Some(chain) = known.get(&at) {
-                break chain.clone();
-            }
-            let record = match self.read_key(slot.into(), at).await {
-                Err(Error::NotFound(_)) => {
-                    known.insert(at, None);
-                    break None;
-                }
-                record => record?,
-            };
-            if record.parent == record.key {
-                let root = Chain::root(record.key, record.name);
-                known.insert(at, Some(Rc::clone(&root)));
-                break Some(root);
-            }
-            at = record.parent;
-            way.push(record);
-            if way.len() > MOST_NAMES {
-                return Err(self.malformed(slot, "a key without a way to the root"));
-            }
-        };
-        for record in way.into_iter().rev() {
-            let (key, name) = (record.key, record.name);
-            chain = Some(match chain {
-                Some(above) => above.child(key, name),
-                // An orphan whose parent is gone: who watches it is told all the same.
-                None => Chain::root(key, name),
-            });
-            known.insert(key, chain.clone());
-        }
-        Ok(chain)
+        self.way_to(slot, key, known).await
     }
 }
 

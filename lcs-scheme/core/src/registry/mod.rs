@@ -4,6 +4,7 @@
 //! await. What must not change while an operation waits is held by [`locks`].
 
 mod backend;
+mod backup;
 mod chain;
 mod effects;
 mod error;
@@ -17,6 +18,7 @@ mod locks;
 mod open;
 mod own;
 mod reading;
+mod restore;
 mod security;
 mod settings;
 mod status;
@@ -39,7 +41,9 @@ use lcs_abi::rsi::{
 };
 use spin::Mutex;
 
-pub use backend::{Address, AuditEvent, Backend, ConnectionId, Fault, KeyOpen, NotRecorded};
+pub use backend::{
+    Address, AuditEvent, Backend, ConnectionId, Fault, KeyOpen, NotRecorded, StreamEnd,
+};
 pub use error::{Error, NotFound};
 pub use handles::HandleId;
 pub use security::Caller;
@@ -49,10 +53,13 @@ use crate::model::View;
 use crate::model::layer::LayerTable;
 use crate::model::name::{KeyName, ValueName};
 use crate::model::resolve::{PENDING, Rules};
+use backup::Backups;
 use handles::Handles;
 use hives::{Hives, SlotId};
 use locks::Locks;
 use own::OwnKeys;
+use reading::Site;
+use restore::Restores;
 use transaction::{TransactionId, Transactions};
 use watches::Watches;
 
@@ -87,6 +94,8 @@ struct State {
     handles: Handles,
     transactions: Transactions,
     watches: Watches,
+    backups: Backups,
+    restores: Restores,
     /// LCS's own keys, once `Machine` was in service.
     own: Option<Rc<OwnKeys>>,
     /// The folded names of layers whose entries some hive may still have.
@@ -153,6 +162,8 @@ impl<B: Backend> Registry<B> {
             handles: Handles::default(),
             transactions: Transactions::default(),
             watches: Watches::default(),
+            backups: Backups::default(),
+            restores: Restores::default(),
             own: None,
             pending_deletion: HashSet::new(),
             rejected_metadata: Vec::new(),
@@ -246,7 +257,10 @@ impl<B: Backend> Registry<B> {
     pub fn disconnected(&self, connection: ConnectionId) {
         let served = self.with(|state| {
             let served = state.hives.disconnected(connection);
-            served.iter().for_each(|slot| state.transactions.source_down(*slot));
+            for slot in &served {
+                state.transactions.source_down(*slot);
+                state.end_backups(*slot);
+            }
             let names = served.iter().filter_map(|slot| state.hives.get(*slot));
             let names: Vec<String> = names.map(|slot| slot.name.display().into()).collect();
             state.retire();
@@ -263,6 +277,7 @@ impl<B: Backend> Registry<B> {
             let slots = state.hives.slots_of(connection);
             for slot in slots {
                 state.transactions.source_down(slot);
+                state.end_backups(slot);
                 state.watches.overflow(slot, &state.settings);
             }
             state.hives.unregister(connection)
@@ -306,8 +321,25 @@ impl<B: Backend> Registry<B> {
         slot: SlotId,
         request: Request,
     ) -> impl Future<Output = Result<Answer, Error>> + use<'_, B> {
-        let sent =
-            self.address(slot).map(|(address, _root)| self.backend.request(address, request));
+        self.ask_at(slot.into(), request)
+    }
+
+    /// Asks a source, for what its read view shows if the site is one.
+    fn ask_at(
+        &self,
+        site: Site,
+        request: Request,
+    ) -> impl Future<Output = Result<Answer, Error>> + use<'_, B> {
+        let address = match (self.address(site.slot), site.snapshot) {
+            (Ok((address, _)), None) => Ok(address),
+            (Ok((address, _)), Some(snapshot)) if snapshot.connection == address.connection => {
+                Ok(Address { snapshot: Some(snapshot.number), ..address })
+            }
+            // The read view went with its connection.
+            (Ok(_), Some(_)) => Err(Error::SourceDown),
+            (Err(error), _) => Err(error),
+        };
+        let sent = address.map(|address| self.backend.request(address, request));
         async move { sent?.await.map_err(Error::from) }
     }
 

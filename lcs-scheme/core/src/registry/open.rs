@@ -137,7 +137,14 @@ impl<B: Backend> Registry<B> {
                 }
                 _ => Err(Error::BadHandle),
             },
-            Derive::Backup | Derive::Restore => Err(Error::NotSupported),
+            Derive::Backup => match base {
+                Handle::Key(base) => self.back_up(&base, caller).await,
+                _ => Err(Error::BadHandle),
+            },
+            Derive::Restore => match base {
+                Handle::Key(base) => self.restore(base, caller).await,
+                _ => Err(Error::BadHandle),
+            },
         }
     }
 
@@ -146,6 +153,7 @@ impl<B: Backend> Registry<B> {
         if let Some((slot, key)) = self.with(|state| state.remove(handle)) {
             self.drop_orphans(slot, [key].into()).await;
         }
+        self.release_streams().await;
     }
 
     /// The handle of a key that a path led to, if all that is asked for is granted.
@@ -202,7 +210,7 @@ impl<B: Backend> Registry<B> {
                 Handle::Root(..) | Handle::Transaction(..) => {
                     self.follow(start, &[], true, &mut patience).await
                 }
-                Handle::Key(_) => Err(Error::Invalid("empty path")),
+                _ => Err(Error::Invalid("empty path")),
             };
         };
         let parent = self.follow(start, parents, false, &mut patience).await?;
@@ -256,6 +264,7 @@ impl<B: Backend> Registry<B> {
                 place.site.transaction = base.transaction();
                 Ok((place, path))
             }
+            Handle::Backup(_) | Handle::Restore(_) => Err(Error::BadHandle),
         }
     }
 

@@ -24,13 +24,13 @@ use crate::model::name::{KeyName, fold};
 use crate::security::{SecurityDescriptor, Sid, Token, private_to};
 
 /// Where LCS's configuration is, below `Machine`.
-const REGISTRY: [&str; 2] = ["System", "Registry"];
+pub(super) const REGISTRY: [&str; 2] = ["System", "Registry"];
 
 /// Below `Machine\System\Registry`: the layers, the scopes that can be joined, the layers whose entries some
 /// hive may still have.
-const LAYERS: &str = "Layers";
-const SCOPES: &str = "Scopes";
-const PENDING_DELETION: &str = "PendingDeletion";
+pub(super) const LAYERS: &str = "Layers";
+pub(super) const SCOPES: &str = "Scopes";
+pub(super) const PENDING_DELETION: &str = "PendingDeletion";
 
 /// LCS's own keys in `Machine`. They stay while `Machine` is in service: nobody deletes or hides them.
 #[derive(Clone, Debug)]
@@ -130,17 +130,67 @@ impl<B: Backend> Registry<B> {
     /// Makes what is missing of LCS's own keys, and reads configuration and layers.
     pub(super) async fn machine_arrived(&self) {
         match self.make_own_keys().await {
-            Ok(own) => {
-                let (slot, registry) = (own.registry.site.slot, own.registry.key);
-                self.with(|state| {
-                    let watcher = Watcher::own(slot, registry, own.system);
-                    state.watches.arm(WatcherId::Own, watcher);
-                    state.own = Some(Rc::new(own));
-                });
-                self.earlier_steps(slot).await;
-            }
+            Ok(own) => self.watch_own_keys(own).await,
             Err(error) => log::error!("LCS's own keys in Machine could not all be made: {error}"),
         }
+        self.read_own_keys().await;
+    }
+
+    /// These are LCS's own keys from now on.
+    async fn watch_own_keys(&self, own: OwnKeys) {
+        let (slot, registry) = (own.registry.site.slot, own.registry.key);
+        self.with(|state| {
+            let watcher = Watcher::own(slot, registry, own.system);
+            state.watches.arm(WatcherId::Own, watcher);
+            state.own = Some(Rc::new(own));
+        });
+        self.earlier_steps(slot).await;
+    }
+
+    /// Looks for LCS's own keys anew. False: they are not all there, and are what they were.
+    pub(super) async fn find_own_keys(&self) -> bool {
+        let own = match self.look_for_own_keys().await {
+            Ok(own) => own,
+            Err(error) => {
+                log::error!("LCS's own keys in Machine could not be read: {error}");
+                None
+            }
+        };
+        match own {
+            Some(own) => {
+                self.watch_own_keys(own).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    async fn look_for_own_keys(&self) -> Result<Option<OwnKeys>, Error> {
+        let machine = self.machine().ok_or(Error::NotFound(NotFound::Hive))?;
+        let child = async |place: &Place, name: &str| {
+            let record = self.child(place, &self.key_name(name)?).await?;
+            Ok::<_, Error>(record.map(|record| place.child(&record)))
+        };
+        let mut registry = self.root_of(machine, &Rc::default())?;
+        let mut system = registry.key;
+        for name in REGISTRY {
+            system = registry.key;
+            let Some(below) = child(&registry, name).await? else { return Ok(None) };
+            registry = below;
+        }
+        let layers = child(&registry, LAYERS).await?;
+        let scopes = child(&registry, SCOPES).await?;
+        let pending_deletion = child(&registry, PENDING_DELETION).await?;
+        Ok(match (layers, scopes, pending_deletion) {
+            (Some(layers), Some(scopes), Some(pending_deletion)) => {
+                Some(OwnKeys { system, registry, layers, scopes, pending_deletion })
+            }
+            _ => None,
+        })
+    }
+
+    /// Reads configuration and layers, and brings them into force.
+    pub(super) async fn read_own_keys(&self) {
         self.read_settings().await;
         if let Err(error) = self.read_pending_deletions().await {
             log::error!("the list of deletions could not be read: {error}");

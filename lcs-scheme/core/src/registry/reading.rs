@@ -11,7 +11,7 @@ use lcs_abi::rsi::{
 };
 
 use super::Registry;
-use super::backend::Backend;
+use super::backend::{Backend, ConnectionId};
 use super::error::Error;
 use super::hives::SlotId;
 use super::transaction::TransactionId;
@@ -29,17 +29,33 @@ const MAX_VALUE_SIZE: usize = 64 << 20;
 /// The most entries that a value can have: the greatest MaxLayersPerValue that there is.
 const MAX_LAYERS_OF_VALUE: usize = 1024;
 
-/// Where something is looked for: a hive, seen by everybody alike or with what a transaction has written.
+/// Where something is looked for: a hive, seen by everybody alike, or with what a transaction has written, or as
+/// it was once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Site {
     pub(super) slot: SlotId,
     pub(super) transaction: Option<TransactionId>,
+    pub(super) snapshot: Option<Snapshot>,
+}
+
+/// A read view of a source, as long as this connection lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Snapshot {
+    pub(super) connection: ConnectionId,
+    pub(super) number: u64,
+}
+
+impl Site {
+    /// The hive with what a transaction has written.
+    pub(super) fn written_in(transaction: TransactionId, slot: SlotId) -> Site {
+        Site { transaction: Some(transaction), ..slot.into() }
+    }
 }
 
 impl From<SlotId> for Site {
     /// The hive as everybody sees it.
     fn from(slot: SlotId) -> Site {
-        Site { slot, transaction: None }
+        Site { slot, transaction: None, snapshot: None }
     }
 }
 
@@ -116,7 +132,7 @@ impl<B: Backend> Registry<B> {
 
     /// Entries as the source has them.
     async fn entries(&self, site: Site, parent: Guid, request: Request) -> Result<Entries, Error> {
-        let Answer::Entries { entries, keys, more } = self.ask(site.slot, request).await? else {
+        let Answer::Entries { entries, keys, more } = self.ask_at(site, request).await? else {
             return Err(self.malformed(site.slot, "answer of another kind"));
         };
         let keys: HashMap<Guid, KeyRecord> =
@@ -158,7 +174,7 @@ impl<B: Backend> Registry<B> {
         if let Some(record) = made {
             return Ok(record);
         }
-        let Answer::Key(mut record) = self.ask(site.slot, Request::ReadKey { key }).await? else {
+        let Answer::Key(mut record) = self.ask_at(site, Request::ReadKey { key }).await? else {
             return Err(self.malformed(site.slot, "answer of another kind"));
         };
         // A hive is found by its claim; its root's own name serves nobody.
@@ -255,7 +271,7 @@ impl<B: Backend> Registry<B> {
 
     /// Values as the source has them.
     async fn values(&self, site: Site, key: Guid, request: Request) -> Result<Values, Error> {
-        let Answer::Values { entries, blankets, more } = self.ask(site.slot, request).await? else {
+        let Answer::Values { entries, blankets, more } = self.ask_at(site, request).await? else {
             return Err(self.malformed(site.slot, "answer of another kind"));
         };
         let sorted = entries.is_sorted_by(|a, b| {

@@ -46,7 +46,7 @@ impl Asking {
         let desired = DesiredAccess::new(access)?;
         match base {
             Handle::Key(handle) if handle.restricted => {
-                let token = Rc::new(caller.token.without_privileges());
+                let token = Asking::token_below(handle, caller);
                 Ok(Asking {
                     caller: Caller { token, pid: caller.pid },
                     desired: desired.within(handle.access)?,
@@ -54,6 +54,15 @@ impl Asking {
                 })
             }
             _ => Ok(Asking { caller: caller.clone(), desired, bounds: None }),
+        }
+    }
+
+    /// Whom that acts for which this caller derives from a key's handle.
+    pub(super) fn token_below(base: &KeyHandle, caller: &Caller) -> Rc<Token> {
+        if base.restricted {
+            Rc::new(caller.token.without_privileges())
+        } else {
+            Rc::clone(&caller.token)
         }
     }
 

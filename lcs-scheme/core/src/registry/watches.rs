@@ -99,6 +99,22 @@ impl Watches {
         self.watchers.insert(id, watcher);
     }
 
+    /// A watched key is elsewhere now.
+    pub(super) fn moved(&mut self, id: WatcherId, parent: Guid) {
+        if let Some(mut watcher) = self.watchers.remove(&id) {
+            let above = (watcher.slot, watcher.parent);
+            if let Some(count) = self.on_children.get_mut(&above) {
+                *count -= 1;
+                if *count == 0 {
+                    self.on_children.remove(&above);
+                }
+            }
+            *self.on_children.entry((watcher.slot, parent)).or_default() += 1;
+            watcher.parent = parent;
+            self.watchers.insert(id, watcher);
+        }
+    }
+
     /// Ends a watch. What waits stays.
     pub(super) fn disarm(&mut self, id: WatcherId) {
         let Some(watcher) = self.watchers.remove(&id) else { return };
@@ -374,12 +390,14 @@ impl<B: Backend> Registry<B> {
     /// Whether a handle has something to tell: events wait, or its transaction came to its end.
     ///
     /// # Errors
-    /// `BadHandle`: there is no such handle, or it is a root.
+    /// `BadHandle`: there is no such handle, or it is a root or one of a restore.
     pub fn is_readable(&self, id: HandleId) -> Result<bool, Error> {
         self.with(|state| match state.handles.get(id)? {
             Handle::Key(_) => Ok(state.watches.is_readable(id)),
             Handle::Transaction(transaction, ..) => Ok(state.transactions.has_ended(transaction)),
-            Handle::Root(..) => Err(Error::BadHandle),
+            // What comes next of a stream is made when somebody reads it.
+            Handle::Backup(_) => Ok(true),
+            Handle::Root(..) | Handle::Restore(_) => Err(Error::BadHandle),
         })
     }
 }

@@ -213,12 +213,12 @@ fn handles_that_are_closed_or_of_another_kind_are_bad() {
 }
 
 #[test]
-fn what_is_not_known_yet_is_not_supported() {
+fn what_a_handle_is_not_for_is_a_bad_handle_and_flags_that_are_not_known_are_invalid() {
     let (client, _) = Client::with_hive([]);
     let key = client.open("Test").unwrap();
-    let derivations = [Derive::Backup, Derive::Restore];
-    for derive in derivations {
-        assert_eq!(client.derive(Some(key), derive), Err(Error::NotSupported));
+    let root = client.registry.open_root(None, system().token).unwrap();
+    for derive in [Derive::Backup, Derive::Restore] {
+        assert_eq!(client.derive(Some(root), derive), Err(Error::BadHandle));
     }
     assert_eq!(client.derive(Some(key), Derive::BeginTransaction), Err(Error::BadHandle));
     let open = |flags| Derive::OpenKey { path: "Test".into(), access: ALL, flags };

@@ -210,11 +210,11 @@ fn a_read_that_fails_has_the_store_opened_again() {
     fixture.step(vec![set_value(root, "w", "base", &data)]).unwrap_err();
     disk.unreadable.store(true, Ordering::Relaxed);
     let value = Request::QueryValue { key: root, name: "v".into(), after_layer: None };
-    assert_eq!(fixture.hive.reader.answer(&value), Err(SourceError::StorageError));
-    assert_eq!(fixture.hive.writer.read(&[&value]), [Err(SourceError::StorageError)]);
+    assert_eq!(fixture.hive.reader.answer(None, &value), Err(SourceError::StorageError));
+    assert_eq!(fixture.hive.writer.read(&[(None, &value)]), [Err(SourceError::StorageError)]);
     disk.fill(false);
     disk.unreadable.store(false, Ordering::Relaxed);
-    let answers = fixture.hive.writer.read(&[&value, &value]);
+    let answers = fixture.hive.writer.read(&[(None, &value), (None, &value)]);
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    fixture.hive.reader.answer(&value).unwrap();
+    fixture.hive.reader.answer(None, &value).unwrap();
 }

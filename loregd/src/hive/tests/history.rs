@@ -79,19 +79,22 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 /// Every row with its home.
 fn rows_of(hive: &Hive) -> Vec<(Home, Vec<u8>, Vec<u8>)> {
-    let committed = hive.reader.shared.committed.read().unwrap();
-    let committed = committed.as_ref().unwrap();
+    rows_in(hive, None)
+}
+
+fn rows_in(hive: &Hive, snapshot: Option<u64>) -> Vec<(Home, Vec<u8>, Vec<u8>)> {
     let mut found = Vec::new();
-    for (home, rows) in [
-        (Home::Store, &*committed.store as &dyn crate::store::Rows),
-        (Home::Memory, &committed.memory),
-    ] {
+    let mut collect = |home, rows: &dyn crate::store::Rows| {
         rows.scan(&[], &[], &mut |row, value| {
             found.push((home, row.to_vec(), value.to_vec()));
             Ok(ControlFlow::Continue(()))
         })
-        .unwrap();
-    }
+    };
+    let looked = hive.reader.shared.views.look(snapshot, |committed| {
+        collect(Home::Store, &*committed.store)?;
+        collect(Home::Memory, &committed.memory)
+    });
+    looked.unwrap();
     found
 }
 

@@ -432,11 +432,8 @@ fn one_commit_takes_many_steps_and_a_failing_one_disturbs_none() {
 }
 
 #[test]
-fn what_comes_later_is_not_supported_yet() {
+fn a_flush_has_nothing_to_do() {
     on_each_engine(|mut fixture| {
-        for request in [Request::Snapshot, Request::Release { snapshot: 1 }, Request::Copy] {
-            assert_eq!(fixture.hive.answer(&request), Err(SourceError::NotSupported));
-        }
         assert_eq!(fixture.hive.answer(&Request::Flush), Ok(Answer::Done));
     });
 }

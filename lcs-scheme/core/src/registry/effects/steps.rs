@@ -59,6 +59,21 @@ impl<B: Backend> Registry<B> {
         })
     }
 
+    /// One more step of a hive is under way, between all that were before, for which this waits, and those that
+    /// follow and touch what somebody watches, which wait for it.
+    pub(in super::super) async fn step_alone(&self, slot: SlotId) -> UnderWay {
+        let begun = self.with(|state| {
+            let steps = &mut state.hives.get_mut(slot)?.steps;
+            steps.turn();
+            let (begun, earlier) = (steps.begin(), steps.earlier());
+            steps.turn();
+            Some((begun, earlier))
+        });
+        let (begun, earlier) = begun.unwrap_or_default();
+        self.wait_for(earlier).await;
+        begun
+    }
+
     /// Waits until these generations are at their end.
     pub(in super::super) async fn wait_for(&self, generations: Vec<Arc<RwLock<()>>>) {
         for generation in generations {

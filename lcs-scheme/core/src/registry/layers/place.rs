@@ -53,7 +53,7 @@ impl State {
     /// The names, folded, of layers that a transaction will delete.
     fn deleted_by(&self, id: TransactionId) -> Vec<String> {
         let Some(own) = &self.own else { return Vec::new() };
-        let site = Site { slot: own.layers.site.slot, transaction: Some(id) };
+        let site = Site::written_in(id, own.layers.site.slot);
         let deleted = |writes: &WriteSet| writes.deleted_children(own.layers.key);
         self.transactions.writes(site).map(deleted).unwrap_or_default()
     }
@@ -86,7 +86,7 @@ impl State {
             return;
         }
         let Some(own) = &self.own else { return };
-        let site = Site { slot: own.layers.site.slot, transaction: Some(id) };
+        let site = Site::written_in(id, own.layers.site.slot);
         let made = self.transactions.writes(site).map(|writes| {
             let records = writes.made_children(own.layers.key);
             records.filter_map(|record| self.made_layer(id, writes, record)).collect()

@@ -56,7 +56,7 @@ impl<B: Backend> Registry<B> {
             Stage::Bound(slot, _) => Ok(*slot),
             _ => Err(Error::Invalid("nothing was written in the transaction")),
         })?;
-        let site = Site { slot, transaction: Some(id) };
+        let site = Site::written_in(id, slot);
         let _no_steps = self.locks.no_steps(site).await;
         // Another commit of it may have come first.
         self.used(Some(id))?;

@@ -340,6 +340,12 @@ impl State {
         }
     }
 
+    /// About how much memory is taken by what waits for a user: write sets, restores and events; in bytes.
+    pub(super) fn queued_of(&self, user: &Sid) -> usize {
+        let writes = self.transactions.of_user(user).bytes;
+        writes + self.watches.bytes_of(user) + self.restores.bytes_of(user)
+    }
+
     /// Takes mutations into a transaction's write set, and binds it if these are its first.
     pub(super) fn write_in(
         &mut self,
@@ -358,9 +364,7 @@ impl State {
         if !is_bound && on_source.map(|(_, count)| count).sum::<usize>() >= max_bound {
             return Err(Error::Busy("MaxBoundTransactionsPerSource"));
         }
-        if self.transactions.of_user(&user).bytes + self.watches.bytes_of(&user) + needed.bytes
-            > max_queued
-        {
+        if self.queued_of(&user) + needed.bytes > max_queued {
             return Err(Error::LimitExceeded("MaxQueuedBytesPerUser"));
         }
         let written = self.transactions.change(id, |transaction| {

@@ -212,7 +212,7 @@ impl Backend for World {
             if is_step(&request) {
                 served.waiting.push_back((request.clone(), Rc::clone(&outcome)));
             } else if polls % 2 == 1 {
-                let answer = served.hive.answer(&request);
+                let answer = served.hive.answer_in(to.snapshot, &request);
                 outcome.replace(Some(answer.map_err(Fault::Refused)));
             }
         }
@@ -279,7 +279,10 @@ impl Waiting {
             while self.outcome.borrow().is_none() && served.carry_out_next() {}
         }
         let known = self.outcome.borrow_mut().take();
-        known.unwrap_or_else(|| served.hive.answer(&self.request).map_err(Fault::Refused))
+        let snapshot = self.to.snapshot;
+        known.unwrap_or_else(|| {
+            served.hive.answer_in(snapshot, &self.request).map_err(Fault::Refused)
+        })
     }
 
     fn told(&self) -> Outcome {
