@@ -17,7 +17,8 @@
 //! # }
 //! ```
 //!
-//! A stream can be read without a registry: [`Decoder`] takes it apart and tells whether it is whole.
+//! A stream can be read without a registry: [`Decoder`] takes it apart and tells whether it is whole, and
+//! [`Checker`] whether its records agree with each other, as they must to be restored.
 
 use std::io::{self, Read, Write};
 
@@ -34,6 +35,7 @@ pub use lcs_abi::backup::{
     Blanket, Decoder, Encoder, Header, Key as KeyRecord, Layer, MAX_RECORD, PathEntry, Problem,
     Record, StreamError, Summary, Value,
 };
+pub use lcs_core::model::backup::{Checker, Item, Unsound};
 
 /// The most that one request of a restore takes with it, in bytes.
 const PIECE: usize = 1 << 20;
@@ -170,7 +172,10 @@ pub(crate) fn words(attempt: &Attempt, errno: i32) -> Option<&'static str> {
         }
         (EOPNOTSUPP, StoreCopy) => "the hive's source makes no copies",
         (EIO, StoreCopy) => "the hive's source is down, or could not make the copy",
-        (EINVAL, Restore) => "a restore is not possible in a transaction",
+        (EINVAL, Restore) => {
+            "a restore is not possible in a transaction, nor where layers are listed whose deletion is \
+             under way"
+        }
         (EINVAL, WriteRestore | FinishRestore) => {
             "the backup is damaged, or does not fit this key: one of them is volatile or a link, and \
              the other one is not"

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io;
 
-use libreg::backup::{Decoder, Header, Layer, MAX_RECORD, Record, StreamError, Summary};
+use libreg::backup::{
+    Checker, Decoder, Header, Layer, MAX_RECORD, Problem, Record, StreamError, Summary, Unsound,
+};
 use libreg::security::Sid;
 use libreg::{BASE_LAYER, fold};
 use serde_json::{Value as Json, json};
@@ -13,6 +15,9 @@ use crate::output;
 /// Reads a stream, remembers what there is to say of it, and finds what is wrong with it.
 pub struct Reader {
     decoder: Decoder,
+    checker: Checker,
+    /// What the checker found first.
+    unsound: Option<Wrong>,
     counts: Counts,
     header: Option<Header>,
     layers: Vec<Layer>,
@@ -29,8 +34,13 @@ struct Counts {
 }
 
 /// What is wrong with a stream.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Wrong(StreamError);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// It is damaged, or no backup at all.
+    Stream(StreamError),
+    /// The record that begins at this byte contradicts those before it.
+    Unsound(u64, Unsound),
+}
 
 /// What a whole stream holds.
 pub struct Contents {
@@ -39,6 +49,8 @@ pub struct Contents {
     pub layers: Vec<Layer>,
     counts: Counts,
     summary: Summary,
+    /// Why it cannot be restored, if it cannot.
+    pub unsound: Option<Wrong>,
 }
 
 impl Reader {
@@ -46,6 +58,8 @@ impl Reader {
     pub fn new() -> Reader {
         Reader {
             decoder: Decoder::new(MAX_RECORD),
+            checker: Checker::new(None),
+            unsound: None,
             counts: Counts::default(),
             header: None,
             layers: Vec::new(),
@@ -53,21 +67,41 @@ impl Reader {
     }
 
     /// Takes the next piece.
+    ///
+    /// # Errors
+    /// The stream is damaged. That it contradicts itself [`Reader::unsound`] says.
     pub fn take(&mut self, piece: &[u8]) -> Result<(), Wrong> {
+        let mut items = Vec::new();
         self.decoder.push(piece);
-        while let Some(record) = self.decoder.next().map_err(Wrong)? {
-            self.counts.records += 1;
-            match record {
-                Record::Header(header) => self.header = Some(header),
-                Record::Layer(layer) => self.layers.push(layer),
-                Record::Key(_) => self.counts.keys += 1,
-                Record::PathEntry(_) => self.counts.path_entries += 1,
-                Record::Value(_) => self.counts.values += 1,
-                Record::Blanket(_) => self.counts.blankets += 1,
-                Record::Unknown { .. } => {}
+        loop {
+            let start = self.decoder.offset();
+            let Some(record) = self.decoder.next().map_err(Wrong::Stream)? else { return Ok(()) };
+            self.note(&record);
+            if self.unsound.is_none() {
+                let outcome = self.checker.take(record, &mut items);
+                self.unsound = outcome.err().map(|unsound| Wrong::Unsound(start, unsound));
+                items.clear();
             }
         }
-        Ok(())
+    }
+
+    fn note(&mut self, record: &Record) {
+        let counts = &mut self.counts;
+        counts.records += 1;
+        match record {
+            Record::Header(header) => self.header = Some(header.clone()),
+            Record::Layer(layer) => self.layers.push(layer.clone()),
+            Record::Key(_) => counts.keys += 1,
+            Record::PathEntry(_) => counts.path_entries += 1,
+            Record::Value(_) => counts.values += 1,
+            Record::Blanket(_) => counts.blankets += 1,
+            Record::Unknown { .. } => {}
+        }
+    }
+
+    /// Why the stream cannot be restored, as far as it has come.
+    pub fn unsound(&self) -> Option<Wrong> {
+        self.unsound
     }
 
     /// How many bytes of it are in whole records.
@@ -81,17 +115,27 @@ impl Reader {
     }
 
     /// The stream has ended.
+    ///
+    /// # Errors
+    /// It is damaged.
     pub fn finish(self) -> Result<Contents, Wrong> {
-        let summary = self.decoder.finish().map_err(Wrong)?;
+        let end = self.decoder.offset();
+        let summary = self.decoder.finish().map_err(Wrong::Stream)?;
+        let missing = || self.checker.finish().err().map(|unsound| Wrong::Unsound(end, unsound));
+        let unsound = self.unsound.or_else(missing);
         // Every whole stream begins with one.
-        let header = self.header.unwrap_or_else(|| unreachable!("a whole stream without a HEADER"));
-        Ok(Contents { header, layers: self.layers, counts: self.counts, summary })
+        let none = StreamError { offset: 0, problem: Problem::NotABackup };
+        let header = self.header.ok_or(Wrong::Stream(none))?;
+        Ok(Contents { header, layers: self.layers, counts: self.counts, summary, unsound })
     }
 }
 
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self {
+            Wrong::Stream(error) => error.fmt(f),
+            Wrong::Unsound(offset, unsound) => write!(f, "at byte {offset}: {unsound}"),
+        }
     }
 }
 
@@ -182,7 +226,7 @@ fn layer_json(layer: &Layer) -> Json {
 mod tests {
     use super::*;
     use libreg::Guid;
-    use libreg::backup::{Encoder, KeyRecord, Problem, Value};
+    use libreg::backup::{Encoder, KeyRecord, Value};
 
     const ROOT: Guid = Guid([1; 16]);
 

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::Session;
 use crate::cli::Backup;
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 use crate::output::Out;
 use crate::path::Path;
 use contents::{Contents, Reader};
@@ -76,7 +76,8 @@ fn to_file(key: &Key, path: &Path, name: &FilePath, json: bool) -> Result<(), Fa
         let name = name.display().to_string();
         out.line(format_args!("{}: {contents}", crate::output::one_line(&name)))?;
     }
-    out.finish()
+    out.finish()?;
+    sound(key, &contents)
 }
 
 fn to_stdout(key: &Key, path: &Path, json: bool) -> Result<(), Failure> {
@@ -101,7 +102,14 @@ fn to_stdout(key: &Key, path: &Path, json: bool) -> Result<(), Failure> {
         // The standard output has the backup. If nobody takes this there is nobody to tell.
         let _ = writeln!(io::stderr(), "{json:#}");
     }
-    Ok(())
+    sound(key, &contents)
+}
+
+/// Fails if a backup that was made cannot be restored. It is kept all the same: nothing better is to be had.
+fn sound(key: &Key, contents: &Contents) -> Result<(), Failure> {
+    let Some(unsound) = contents.unsound else { return Ok(()) };
+    let what = format!("the backup is complete, but cannot be restored as it is: {unsound}");
+    Err(Failure::Partial { subject: key.path().to_owned(), what, code: Code::Other })
 }
 
 /// Copies a key's backup and looks whether it is whole.
@@ -130,7 +138,7 @@ fn copy(
 /// The registry gave a stream that is none.
 fn of_registry(key: &Key, error: impl std::fmt::Display) -> Failure {
     let what = format!("the registry's backup cannot be understood: {error}");
-    Failure::Partial { subject: key.path().to_owned(), what, code: crate::exit::Code::Other }
+    Failure::Partial { subject: key.path().to_owned(), what, code: Code::Other }
 }
 
 fn verify(name: &FilePath, json: bool) -> Result<(), Failure> {
@@ -172,7 +180,11 @@ fn read(
             Err(error) => return Err(wrong(error)),
         };
         reader.take(&piece[..length]).map_err(|error| wrong(error.into()))?;
+        if let Some(unsound) = reader.unsound() {
+            return Err(wrong(unsound.into()));
+        }
         take(&piece[..length], &reader)?;
     }
-    reader.finish().map_err(|error| wrong(error.into()))
+    let contents = reader.finish().map_err(|error| wrong(error.into()))?;
+    contents.unsound.map_or(Ok(contents), |unsound| Err(wrong(unsound.into())))
 }
