@@ -1,7 +1,5 @@
 //! Which steps were carried out: the highest sequence number, and the last steps' first numbers.
 
-use lcs_abi::rsi::SourceError;
-
 use super::both::{Home, Working};
 use super::rows::{self, Kind, LedgerRow};
 use crate::Error;
@@ -98,12 +96,4 @@ impl Ledger {
         self.pending.clear();
         self.pending_max = 0;
     }
-}
-
-/// The highest sequence number that a step of `mutations` mutations reserves: at least its first.
-pub(super) fn last_sequence(first_sequence: u64, mutations: usize) -> Result<u64, Error> {
-    u64::try_from(mutations.saturating_sub(1))
-        .ok()
-        .and_then(|more| first_sequence.checked_add(more))
-        .ok_or(Error::Refused(SourceError::Invalid))
 }

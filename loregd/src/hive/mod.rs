@@ -9,9 +9,11 @@
 mod both;
 mod check;
 mod ledger;
+mod numbers;
 mod page;
 mod read;
 mod remove;
+mod restore;
 mod rows;
 mod stages;
 mod step;

@@ -28,7 +28,7 @@ use crate::Error;
 pub(super) const FORMAT: u32 = 1;
 
 /// The kind of a row: the first byte of its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Kind {
     Hive = 0,

@@ -65,19 +65,22 @@ impl<'a, 'b> Step<'a, 'b> {
                 continue;
             }
             let row = of_guid(Kind::Key, key);
-            let home = Home::of(now.as_ref().is_some_and(|now| now.volatile));
             match &now {
-                Some(now) => self.rows.put(home, &row, &lcs_abi::encode(now))?,
-                None => self.rows.remove(&row)?,
+                Some(now) => {
+                    self.rows.put(Home::of(now.volatile), &row, &lcs_abi::encode(now))?;
+                }
+                None => drop(self.rows.remove(&row)?),
+            }
+            // Where its row of kind orphan is, if it has one.
+            let orphan = |key_row: &Option<KeyRow>| {
+                let orphan = key_row.as_ref().filter(|it| key != self.root && it.entries == 0);
+                orphan.map(|it| Home::of(it.volatile))
             };
-            let is_orphan = |key_row: &KeyRow| key != self.root && key_row.entries == 0;
-            let was = before.as_ref().is_some_and(is_orphan);
-            let is = now.as_ref().is_some_and(is_orphan);
             let row = of_guid(Kind::Orphan, key);
-            match (was, is) {
-                (false, true) => drop(self.rows.put(home, &row, &[])?),
-                (true, false) => drop(self.rows.remove(&row)?),
-                _ => {}
+            match (orphan(&before), orphan(&now)) {
+                (was, is) if was == is => {}
+                (_, Some(home)) => drop(self.rows.put(home, &row, &[])?),
+                (_, None) => drop(self.rows.remove(&row)?),
             }
         }
         Ok(())
@@ -130,28 +133,13 @@ impl<'a, 'b> Step<'a, 'b> {
                 self.remove(&Place { kind: Kind::Entry, guid: *parent, name, layer })
             }
             Mutation::SetValue { key, name, layer, value_type, data } => {
-                let row = ValueRow {
-                    name: &name.display,
-                    layer: &layer.display,
-                    value_type: *value_type,
-                    sequence,
-                };
-                let mut value = lcs_abi::encode(&row);
-                value.extend(data);
-                let home = self.home(*key)?;
-                self.put(home, Kind::Value, *key, &name.folded, layer, &value)?;
-                Ok(())
+                self.set_value(*key, name, layer, (*value_type, data), sequence)
             }
             Mutation::DeleteValue { key, name, layer } => {
                 self.key(*key)?;
                 self.remove(&Place { kind: Kind::Value, guid: *key, name, layer })
             }
-            Mutation::SetBlanket { key, layer } => {
-                let value = lcs_abi::encode(&BlanketRow { layer: &layer.display, sequence });
-                let home = self.home(*key)?;
-                self.put(home, Kind::Blanket, *key, "", layer, &value)?;
-                Ok(())
-            }
+            Mutation::SetBlanket { key, layer } => self.set_blanket(*key, layer, sequence),
             Mutation::ClearBlanket { key, layer } => {
                 self.key(*key)?;
                 self.remove(&Place { kind: Kind::Blanket, guid: *key, name: "", layer })
@@ -160,14 +148,42 @@ impl<'a, 'b> Step<'a, 'b> {
                 self.key(*key)?;
                 self.remove_subtree(*key)
             }
-            Mutation::RestoreKey(_)
-            | Mutation::RestoreEntry(_)
-            | Mutation::RestoreValue(_)
-            | Mutation::RestoreBlanket(_) => Err(SourceError::NotSupported.into()),
+            Mutation::RestoreKey(record) => self.restore_key(record),
+            Mutation::RestoreEntry(entry) => self.restore_entry(entry, sequence),
+            Mutation::RestoreValue(value) => self.restore_value(value, sequence),
+            Mutation::RestoreBlanket(blanket) => self.restore_blanket(blanket, sequence),
         }
     }
 
-    fn create_key(&mut self, record: &KeyRecord) -> Result<(), Error> {
+    pub(super) fn set_value(
+        &mut self,
+        key: Guid,
+        name: &Name,
+        layer: &Name,
+        (value_type, data): (u32, &[u8]),
+        sequence: u64,
+    ) -> Result<(), Error> {
+        let row = ValueRow { name: &name.display, layer: &layer.display, value_type, sequence };
+        let mut value = lcs_abi::encode(&row);
+        value.extend(data);
+        let home = self.home(key)?;
+        self.put(home, Kind::Value, key, &name.folded, layer, &value)?;
+        Ok(())
+    }
+
+    pub(super) fn set_blanket(
+        &mut self,
+        key: Guid,
+        layer: &Name,
+        sequence: u64,
+    ) -> Result<(), Error> {
+        let value = lcs_abi::encode(&BlanketRow { layer: &layer.display, sequence });
+        let home = self.home(key)?;
+        self.put(home, Kind::Blanket, key, "", layer, &value)?;
+        Ok(())
+    }
+
+    pub(super) fn create_key(&mut self, record: &KeyRecord) -> Result<(), Error> {
         if self.find(record.key)?.is_some() {
             return Err(SourceError::AlreadyExists.into());
         }
@@ -215,7 +231,7 @@ impl<'a, 'b> Step<'a, 'b> {
         Ok(())
     }
 
-    fn set_entry(
+    pub(super) fn set_entry(
         &mut self,
         parent: Guid,
         name: &Name,

@@ -7,7 +7,8 @@ use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, Changes, Condition, KeyRecord, Request, SourceError};
 
 use super::both::{Committed, Home, Working};
-use super::ledger::{self, Ledger};
+use super::ledger::Ledger;
+use super::numbers::Numbers;
 use super::rows::{self, FORMAT, HiveRow, Kind};
 use super::step::Step;
 use super::{Reader, Shared};
@@ -293,17 +294,17 @@ fn apply(
     let Changes::Mutations(mutations) = changes else {
         return Err(SourceError::NotFound.into());
     };
-    let last_sequence = ledger::last_sequence(first_sequence, mutations.len())?;
+    let numbers = Numbers::of(mutations, first_sequence)?;
     for (index, condition) in (0..).zip(conditions) {
         if !step.holds(condition)? {
             return Err(SourceError::ConditionFailed(index).into());
         }
     }
-    for (sequence, mutation) in (first_sequence..=last_sequence).zip(mutations) {
-        step.mutate(mutation, sequence)?;
+    for (index, mutation) in (0..).zip(mutations) {
+        step.mutate(mutation, numbers.number(index, mutation)?)?;
     }
     step.finish()?;
-    Ok(last_sequence)
+    Ok(numbers.last())
 }
 
 fn finish_with_orphans(step: Step) -> Result<Answer, Error> {

@@ -1,5 +1,6 @@
 //! What the registry promises, tried with real, slow, failing and lying sources.
 
+mod backups;
 mod common;
 mod concurrency;
 mod histories;

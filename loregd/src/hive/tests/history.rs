@@ -1,13 +1,14 @@
 //! Random histories: both engines answer alike, and the rows agree with each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use lcs_abi::rsi::LayerPosition;
+use lcs_abi::rsi::{BlanketEntry, LayerPosition};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::both::Home;
+use super::super::restore::sequence_of;
 use super::super::rows::{self, EntryRow, KeyRow, Kind, Place};
 use super::*;
 
@@ -62,7 +63,43 @@ fn any_mutations() -> impl Strategy<Value = Vec<Mutation>> {
         1 => (any_key(), any_layer()).prop_map(|(key, layer)| vec![Mutation::SetBlanket { key, layer }]),
         1 => folded().prop_map(|(key, _, layer)| vec![Mutation::ClearBlanket { key, layer }]),
         1 => any_key().prop_map(|key| vec![Mutation::RemoveSubtree { key }]),
+        2 => any_restore(),
     ]
+}
+
+/// What a restore of a tree of one to three keys would be, if this were one.
+fn any_restore() -> impl Strategy<Value = Vec<Mutation>> {
+    let key = (any_key(), 1..7u8, any::<bool>(), any_name(), any_layer(), 0..4u64);
+    let value = (any_name(), any_layer(), 0..4u64);
+    let restored = (key, vec(value, 0..3), prop::option::of((any_layer(), 0..4u64)));
+    (any::<bool>(), any_key(), vec(restored, 1..4)).prop_map(|(empties, target, restored)| {
+        let mut mutations = Vec::new();
+        if empties {
+            mutations.push(Mutation::RemoveSubtree { key: target });
+        }
+        for ((parent, number, volatile, name, layer, sequence), values, blanket) in restored {
+            let key = guid(number);
+            let record = KeyRecord { volatile, name: name.clone(), ..record(number, parent, "") };
+            mutations.push(Mutation::RestoreKey(record));
+            let target = Target::Key(key);
+            mutations.push(Mutation::RestoreEntry(PathEntry {
+                parent,
+                name,
+                layer,
+                target,
+                sequence,
+            }));
+            for (name, layer, sequence) in values {
+                let (value_type, data) = (3, vec![number]);
+                let value = ValueEntry { key, name, layer, value_type, data, sequence };
+                mutations.push(Mutation::RestoreValue(value));
+            }
+            if let Some((layer, sequence)) = blanket {
+                mutations.push(Mutation::RestoreBlanket(BlanketEntry { key, layer, sequence }));
+            }
+        }
+        mutations
+    })
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -78,7 +115,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 /// Every row with its home.
-fn rows_of(hive: &Hive) -> Vec<(Home, Vec<u8>, Vec<u8>)> {
+pub(super) fn rows_of(hive: &Hive) -> Vec<(Home, Vec<u8>, Vec<u8>)> {
     rows_in(hive, None)
 }
 
@@ -99,7 +136,7 @@ fn rows_in(hive: &Hive, snapshot: Option<u64>) -> Vec<(Home, Vec<u8>, Vec<u8>)> 
 }
 
 /// What must be true of the rows at any time.
-fn check(hive: &mut Hive) {
+pub(super) fn check(hive: &mut Hive) {
     let all = rows_of(hive);
     let map: BTreeMap<&[u8], (Home, &[u8])> =
         all.iter().map(|(home, row, value)| (&row[..], (*home, &value[..]))).collect();
@@ -110,6 +147,21 @@ fn check(hive: &mut Hive) {
         let (home, value) = map.get(&row[..]).expect("the key is there");
         (*home, rows::decode(&row, value).unwrap())
     };
+
+    let mut numbers: BTreeSet<(Kind, Guid, &str, u64)> = BTreeSet::new();
+    for kind in [Kind::Entry, Kind::Value, Kind::Blanket] {
+        for (row, (_, value)) in of_kind(kind) {
+            let place = Place::of_row(row).unwrap();
+            let sequence = sequence_of(row, value).unwrap();
+            let is_new = numbers.insert((kind, place.guid, place.name, sequence));
+            assert!(is_new, "two entries of one name have one number");
+        }
+    }
+    for (kind, key, _, number) in &numbers {
+        let is_blanket =
+            *kind == Kind::Value && numbers.contains(&(Kind::Blanket, *key, "", *number));
+        assert!(!is_blanket, "a value and a blanket have one number");
+    }
 
     let mut named: BTreeMap<Guid, u32> = BTreeMap::new();
     let mut indexed = 0;
@@ -179,7 +231,17 @@ fn check(hive: &mut Hive) {
 fn numbered(request: &Request, next: u64) -> (Request, u64) {
     match request {
         Request::Apply { conditions, changes: Changes::Mutations(mutations), .. } => {
-            let reserves = mutations.len().max(1) as u64;
+            let restored: BTreeSet<u64> = mutations
+                .iter()
+                .filter_map(|mutation| match mutation {
+                    Mutation::RestoreEntry(entry) => Some(entry.sequence),
+                    Mutation::RestoreValue(value) => Some(value.sequence),
+                    Mutation::RestoreBlanket(blanket) => Some(blanket.sequence),
+                    _ => None,
+                })
+                .collect();
+            let reserves = if restored.is_empty() { mutations.len() } else { restored.len() };
+            let reserves = reserves.max(1) as u64;
             (apply(next, conditions.clone(), mutations.clone()), reserves)
         }
         other => (other.clone(), 0),

@@ -5,6 +5,7 @@ mod damage;
 mod history;
 mod listing;
 mod requests;
+mod restore;
 mod snapshots;
 mod stages;
 mod volatile;

@@ -66,6 +66,12 @@ impl<B: Backend> Registry<B> {
         }
     }
 
+    /// Whether a key is no more. Where that cannot be found out it may still be there.
+    async fn is_gone(&self, handle: &KeyHandle) -> bool {
+        let record = self.read_key(handle.site.slot.into(), handle.key).await;
+        matches!(record, Err(Error::NotFound(_)))
+    }
+
     /// A restore was carried out: handles learn where their keys are now, and those who watch what has become of
     /// what they see.
     pub(super) async fn restored(&self, restore: &Restore, intake: &Intake, watching: Vec<Below>) {
@@ -74,11 +80,13 @@ impl<B: Backend> Registry<B> {
         let mut uncertain = returned;
         for Below { handle: id, visible } in watching {
             let Ok(handle) = self.with(|state| state.handles.key(id)) else { continue };
-            let survives = intake.has(handle.key);
-            if visible && !(survives && self.is_visible(&handle).await) {
+            let brought = intake.has(handle.key);
+            // One that is below a key to which no entry leads is there as before.
+            let gone = !brought && self.is_gone(&handle).await;
+            if visible && (gone || brought && !self.is_visible(&handle).await) {
                 deleted.push(id);
             }
-            if survives {
+            if brought {
                 uncertain.push(id);
             }
         }

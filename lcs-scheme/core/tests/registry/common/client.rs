@@ -92,6 +92,12 @@ pub fn user(uid: u32, groups: &[u32]) -> Caller {
     Caller { token: Rc::new(Token::new(account)), pid: 2 }
 }
 
+/// An administrator, who is not the system.
+pub fn administrator(uid: u32) -> Caller {
+    let account = Account { uid, gid: uid, groups: &[], system: false, administrator: true };
+    Caller { token: Rc::new(Token::new(account)), pid: 3 }
+}
+
 /// What to derive to create a key with all rights.
 pub fn create_key(path: &str, layer: Option<&str>, volatile: bool) -> Derive {
     Derive::CreateKey {

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod names;
+pub mod streams;
 pub mod world;
 
 pub use client::Client;

@@ -279,7 +279,7 @@ impl Contents {
         self.keys[&key].hive
     }
 
-    fn next_order(&mut self) -> u64 {
+    pub fn next_order(&mut self) -> u64 {
         self.order += 1;
         self.order
     }

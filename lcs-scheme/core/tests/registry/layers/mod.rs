@@ -12,6 +12,7 @@ mod names;
 mod operations;
 mod player;
 mod regressions;
+mod restoring;
 mod transactions;
 mod watching;
 

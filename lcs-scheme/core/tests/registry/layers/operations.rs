@@ -103,6 +103,12 @@ pub enum Op {
     ReadEvents {
         handle: u8,
     },
+    Backup {
+        handle: u8,
+    },
+    Restore {
+        handle: u8,
+    },
     Layer {
         layer: Layer,
         what: Metadata,
@@ -296,6 +302,8 @@ fn turn() -> impl Strategy<Value = Op> {
             .prop_map(|(handle, filter, subtree)| Op::Watch { handle, filter, subtree }),
         12 => (prop::sample::select(&LAYERS[..]), metadata(), in_transaction)
             .prop_map(|(layer, what, transaction)| Op::Layer { layer, what, transaction }),
+        2 => any::<u8>().prop_map(|handle| Op::Backup { handle }),
+        3 => any::<u8>().prop_map(|handle| Op::Restore { handle }),
         3 => (0..3_u8).prop_map(|view| Op::Begin { view }),
         3 => any::<u8>().prop_map(|transaction| Op::Commit { transaction }),
         1 => any::<u8>().prop_map(|transaction| Op::Abort { transaction }),

@@ -13,6 +13,7 @@ use super::contents::{Hive, Key, SKELETON, Who};
 use super::model::{Failure, Making, Model, Reached, Through, View};
 use super::names::{Layer, Name, Spelled};
 use super::operations::{Op, Start, Way};
+use super::restoring::Subtree;
 use super::transactions::TransactionId;
 use crate::common::Client;
 use crate::common::client::{ALL, system, user};
@@ -73,6 +74,8 @@ pub struct Player {
     pub guids: BTreeMap<Key, Guid>,
     /// The sequence numbers of value entries, by the model's order, where they are known.
     pub sequences: BTreeMap<u64, u64>,
+    /// What there was under keys, and the streams that say so.
+    pub backups: Vec<(Subtree, Vec<u8>)>,
     /// The generations of hives when somebody looked.
     pub generations: BTreeMap<Hive, u64>,
     pub numbers: usize,
@@ -142,6 +145,7 @@ impl Player {
             transactions: Vec::new(),
             guids: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            backups: Vec::new(),
             generations: BTreeMap::new(),
             numbers: 0,
         };
@@ -271,6 +275,20 @@ impl Player {
             Op::Begin { view } => self.begin(*view),
             Op::Commit { transaction } => self.commit(*transaction),
             Op::Abort { transaction } => self.abort(*transaction),
+            Op::Backup { handle } => {
+                if let Some(place) = self.place(*handle)
+                    && !self.model.down.contains(&self.hive(place))
+                {
+                    self.back_up(place);
+                }
+            }
+            Op::Restore { handle } => {
+                if let Some(place) = self.place(*handle)
+                    && !self.model.down.contains(&self.hive(place))
+                {
+                    self.restore(place);
+                }
+            }
             Op::Down { hive } => self.down(*hive),
             Op::Up => self.up(),
             Op::Look { view } => self.look(*view),

@@ -132,6 +132,12 @@ impl Watch {
         }
     }
 
+    /// Says something of the watched key itself.
+    pub fn tell(&mut self, kind: EventKind, bounds: Bounds) {
+        let ordered = [event(kind, "", "")].into();
+        self.push(Batch { ordered, ..Batch::default() }, bounds);
+    }
+
     pub fn waiting(&self) -> usize {
         let batches = self.queue.iter().map(|batch| batch.ordered.len() + batch.loose_left);
         usize::from(self.overflown) + batches.sum::<usize>()
