@@ -1,12 +1,14 @@
 //! The commands and their options. Help, version and parsing come from these definitions alone.
 
 mod acl;
+mod backup;
 mod layers;
 mod roles;
 
 use std::path::PathBuf;
 
 pub use acl::*;
+pub use backup::*;
 pub use layers::*;
 pub use roles::*;
 
@@ -168,6 +170,26 @@ pub enum Command {
     /// A .reg file is written as regedit does, in UTF-16 with CRLF; on the standard output it is UTF-8 with LF.
     /// What .reg cannot hold (that a key is volatile, links) is told on stderr and in comments.
     Export(Export),
+    /// Back up a key and all below it, in all layers
+    ///
+    /// A backup shows the key as it was at one moment, with what every layer says, security descriptors, links and
+    /// volatile keys. It takes the privilege SeBackup and no rights. The file can be read by its owner only: it
+    /// holds what others may not read.
+    ///
+    /// --json prints what the backup holds; with -o - on stderr.
+    #[command(after_long_help = backup::BACKUP_EXAMPLES)]
+    Backup(Backup),
+    /// Replace a key and all below it by a backup
+    ///
+    /// Everything that the key holds is replaced, in all layers, and its security descriptor: all at once, or,
+    /// if something is wrong with the backup, nothing. It takes the privilege SeRestore, and SeTcb if one of the
+    /// layers has a precedence above 0.
+    ///
+    /// Layers are not made: one that is not there is named, and what the backup has of it counts when it is
+    /// made. While the original is still there its backup cannot be restored elsewhere in the same hive, for a
+    /// key is in one place only.
+    #[command(after_long_help = backup::RESTORE_EXAMPLES)]
+    Restore(Restore),
     /// Show and change the layers
     ///
     /// A layer holds values and keys of its own. Between layers that are enabled the highest precedence wins.

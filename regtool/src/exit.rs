@@ -80,6 +80,14 @@ impl Failure {
         Failure::File { name: "standard output".to_owned(), error }
     }
 
+    /// A failure of a stream that the registry gives or takes, of the key with this path.
+    pub fn of_stream(path: &str, error: io::Error) -> Failure {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<libreg::Error>()) {
+            Some(error) => Failure::Registry(error.clone()),
+            None => Failure::File { name: path.to_owned(), error },
+        }
+    }
+
     /// An error of the registry; which rights are missing is found out if that is what it is about.
     pub fn explained(registry: &Registry, error: libreg::Error) -> Failure {
         match registry.missing_rights(&error) {

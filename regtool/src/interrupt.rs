@@ -1,15 +1,50 @@
-//! What Ctrl-C does: it ends this process, unless something here has a better use for it.
+//! What Ctrl-C and other signals do: they end this process, unless something here has a better use for them.
 
+use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, JoinHandle};
 
 use signal_hook::SigId;
-use signal_hook::consts::{SIGINT, SIGQUIT};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag::register_conditional_default;
+use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level;
+
+use crate::parallel::lock;
+
+/// What a terminal sends: Ctrl-C and Ctrl-\.
+static OF_TERMINAL: Ends = Ends { signals: &[SIGINT, SIGQUIT], us: OnceLock::new() };
+/// What others send so that a process ends.
+static OF_OTHERS: Ends = Ends { signals: &[SIGTERM, SIGHUP], us: OnceLock::new() };
+
+/// Whether signals end this process. It is asked from when it was first held.
+struct Ends {
+    signals: &'static [i32],
+    us: OnceLock<Arc<AtomicBool>>,
+}
+
+impl Ends {
+    /// From now on they do not.
+    fn hold(&'static self) -> io::Result<Held> {
+        let ends_us = match self.us.get() {
+            Some(ends_us) => ends_us,
+            None => {
+                let ends_us = self.us.get_or_init(|| Arc::new(AtomicBool::new(true)));
+                for signal in self.signals {
+                    register_conditional_default(*signal, Arc::clone(ends_us))?;
+                }
+                ends_us
+            }
+        };
+        ends_us.store(false, Ordering::SeqCst);
+        Ok(Held { ends_us })
+    }
+}
 
 /// While it lives neither Ctrl-C nor Ctrl-\ ends this process: they are for another one that has the terminal.
 pub struct Held {
@@ -20,19 +55,7 @@ impl Held {
     /// # Errors
     /// The system does not allow it.
     pub fn new() -> io::Result<Held> {
-        static ENDS_US: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-        let ends_us = match ENDS_US.get() {
-            Some(ends_us) => ends_us,
-            None => {
-                let ends_us = ENDS_US.get_or_init(|| Arc::new(AtomicBool::new(true)));
-                for signal in [SIGINT, SIGQUIT] {
-                    register_conditional_default(signal, Arc::clone(ends_us))?;
-                }
-                ends_us
-            }
-        };
-        ends_us.store(false, Ordering::SeqCst);
-        Ok(Held { ends_us })
+        OF_TERMINAL.hold()
     }
 }
 
@@ -76,5 +99,57 @@ impl AsRawFd for Interrupts {
     /// Readable when Ctrl-C came.
     fn as_raw_fd(&self) -> RawFd {
         self.told.as_raw_fd()
+    }
+}
+
+/// While it lives a file is removed before a signal ends this process.
+pub struct Litter {
+    signals: Handle,
+    waits: Option<JoinHandle<()>>,
+    _held: [Held; 2],
+}
+
+impl Litter {
+    /// Makes the file, in a function that says its path too.
+    ///
+    /// # Errors
+    /// The function's; or the system does not allow it.
+    pub fn create<T>(make: impl FnOnce() -> io::Result<(PathBuf, T)>) -> io::Result<(Litter, T)> {
+        let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP])?;
+        let handle = signals.handle();
+        let held = [OF_TERMINAL.hold()?, OF_OTHERS.hold()?];
+        let path = Arc::new(Mutex::new(None));
+        // Whoever has it locked decides first: no file is made once a signal has come.
+        let mut made = lock(&path);
+        let theirs = Arc::clone(&path);
+        let waits = thread::Builder::new().spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                let made = lock(&theirs);
+                if let Some(path) = &*made {
+                    // What is not there any more is no litter.
+                    let _ = fs::remove_file::<&PathBuf>(path);
+                }
+                // Does not return: all of these end a process.
+                let _ = low_level::emulate_default_handler(signal);
+            }
+        })?;
+        let litter = Litter { signals: handle, waits: Some(waits), _held: held };
+        let outcome = make();
+        if let Ok((path, _)) = &outcome {
+            *made = Some(path.clone());
+        }
+        // Before the thread is waited for, if the outcome is an error.
+        drop(made);
+        outcome.map(|(_, value)| (litter, value))
+    }
+}
+
+impl Drop for Litter {
+    fn drop(&mut self) {
+        self.signals.close();
+        if let Some(waits) = self.waits.take() {
+            // It has nothing to say.
+            let _ = waits.join();
+        }
     }
 }

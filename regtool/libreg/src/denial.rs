@@ -210,6 +210,12 @@ impl Attempt {
             | Attempt::Commit
             | Attempt::TransactionStatus
             | Attempt::KeyInfo
+            | Attempt::Backup
+            | Attempt::ReadBackup
+            | Attempt::StoreCopy
+            | Attempt::Restore
+            | Attempt::WriteRestore
+            | Attempt::FinishRestore
             | Attempt::OpenKey { .. }
             | Attempt::CreateKey { .. } => Access::empty(),
         }

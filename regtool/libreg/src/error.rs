@@ -1,6 +1,7 @@
 //! What can go wrong, and how to say it.
 
 use std::fmt;
+use std::io;
 
 use lcs_abi::Guid;
 use lcs_abi::call::OPEN_LINK;
@@ -9,7 +10,7 @@ use lcs_core::model::fold;
 use lcs_core::security::Parts;
 use libredox::errno::*;
 
-use crate::denial;
+use crate::{backup, denial};
 
 /// A request that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +140,18 @@ pub enum Attempt {
         /// Which parts of it.
         parts: Parts,
     },
+    /// Begin a backup.
+    Backup,
+    /// Read the stream of a backup.
+    ReadBackup,
+    /// Have a copy of a hive made.
+    StoreCopy,
+    /// Begin a restore.
+    Restore,
+    /// Write the stream of a restore.
+    WriteRestore,
+    /// Carry out a restore.
+    FinishRestore,
 }
 
 /// Why a request failed.
@@ -206,6 +219,10 @@ impl Error {
                 let precedence = fold(name) == "precedence" && denial::is_layer(&self.path);
                 precedence.then_some("SeTcb")
             }
+            Attempt::Backup | Attempt::StoreCopy => Some("SeBackup"),
+            Attempt::Restore => Some("SeRestore"),
+            // Whoever could begin has the other one.
+            Attempt::WriteRestore | Attempt::FinishRestore => Some("SeTcb"),
             // A layer with a precedence above 0. Administrators may make links without it.
             Attempt::View { .. } | Attempt::CreateKey { link: true, .. } => Some("SeTcb"),
             _ => None,
@@ -274,7 +291,10 @@ impl Error {
             (EAGAIN, Attempt::SetValue { name, expected_sequence: Some(expected), .. }) => {
                 format!("the sequence number of value {} is not {expected}", Name(name))
             }
-            _ => general_words(errno),
+            (_, attempt) => match backup::words(attempt, errno) {
+                Some(words) => words.to_owned(),
+                None => general_words(errno),
+            },
         }
     }
 
@@ -351,6 +371,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl From<Error> for io::Error {
+    /// An error of the kind that the number has, with this one in it.
+    fn from(error: Error) -> io::Error {
+        let kind = error.errno().map(|errno| io::Error::from_raw_os_error(errno).kind());
+        io::Error::new(kind.unwrap_or(io::ErrorKind::InvalidData), error)
+    }
+}
+
 /// A value's name as people write it.
 struct Name<'a>(&'a str);
 
@@ -416,6 +444,11 @@ mod tests {
         assert_eq!(set(layer, "Owner").missing_privilege(), None);
         assert_eq!(set("Machine\\X", "Precedence").missing_privilege(), None);
         assert_eq!(set("Machine\\X", "a").what_happened(), "access denied: it takes a privilege");
+        let privilege = |attempt| error(attempt, EPERM).missing_privilege();
+        assert_eq!(privilege(Attempt::Backup), Some("SeBackup"));
+        assert_eq!(privilege(Attempt::Restore), Some("SeRestore"));
+        assert_eq!(privilege(Attempt::FinishRestore), Some("SeTcb"));
+        assert_eq!(error(Attempt::Restore, EACCES).missing_privilege(), None);
     }
 
     #[test]

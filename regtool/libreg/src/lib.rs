@@ -15,10 +15,11 @@
 //! ```
 //!
 //! Names in paths are separated by `\` or `/`. A handle can be used by several threads at once; each waits
-//! for its own answers only. What the types of values mean is in [`data`], and who may do what in
-//! [`security`].
+//! for its own answers only. What the types of values mean is in [`data`], who may do what in [`security`],
+//! and how a key is saved with all below it in [`backup`].
 #![deny(unsafe_code)]
 
+pub mod backup;
 mod call;
 pub mod data;
 mod denial;

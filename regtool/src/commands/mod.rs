@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod acl;
+mod backup;
 mod changes;
 mod delete;
 mod diff;
@@ -203,6 +204,8 @@ pub fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
         Command::Acl(options) => acl::acl(session, options),
         Command::Import(options) => import::import(session, options),
         Command::Export(options) => export::export(session, options),
+        Command::Backup(options) => backup::backup(session, options),
+        Command::Restore(options) => backup::restore(session, options),
         Command::Layer(options) => layer::layer(session, options),
         Command::Scope(options) => scope::scope(session, options),
         Command::View(options) => view::view(session, options),
