@@ -295,7 +295,7 @@ mod tests {
         let mut bytes = stream();
         let end = bytes.len();
         let error = contents(&bytes[..end - 1]).err().unwrap();
-        assert_eq!(error.0.problem, Problem::Truncated);
+        assert!(matches!(error, Wrong::Stream(StreamError { problem: Problem::Truncated, .. })));
         assert_eq!(error.to_string(), format!("at byte {}: the backup ends too early", end - 46));
         bytes[end - 1] ^= 1;
         let error = io::Error::from(contents(&bytes).err().unwrap());
