@@ -112,6 +112,15 @@ impl Error {
         matches!(self, Error::Database(error) if matches!(**error, redb::Error::Io(_)))
     }
 
+    /// Whether this process, or the system, has no descriptor left: it is better started again than at work
+    /// without what it could not open.
+    pub(crate) fn is_of_descriptors(&self) -> bool {
+        use libredox::errno::{EMFILE, ENFILE};
+
+        let Error::File { error, .. } = self else { return false };
+        matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+    }
+
     /// Whether what was read is not what was written; not what keeps this process from reading it.
     pub(crate) fn is_damage(&self) -> bool {
         use redb::Error as Engine;

@@ -93,7 +93,15 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// For a hive with this root and highest sequence number, of which so much is kept already.
-    pub(crate) fn new(path: PathBuf, before: Option<Kept>, root: Guid, max_sequence: u64) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::File`]: no descriptor is left.
+    pub(crate) fn new(
+        path: PathBuf,
+        before: Option<Kept>,
+        root: Guid,
+        max_sequence: u64,
+    ) -> Result<Self, Error> {
         let kept = before.filter(|kept| kept.root == root).unwrap_or(Kept { root, sequence: 0 });
         let keeper = Keeper { path, kept };
         let is_near = kept.sequence < max_sequence.saturating_add(AHEAD / 2);
@@ -101,11 +109,14 @@ impl Keeper {
         if (before != Some(kept) || is_near)
             && let Err(error) = next.kept.write(&next.path)
         {
+            if error.is_of_descriptors() {
+                return Err(error);
+            }
             // A disk that is full or read-only now; the first step that needs it tries again.
             log::warn!("{error}");
             next.kept = Kept { sequence: 0, ..kept };
         }
-        next
+        Ok(next)
     }
 
     /// To be called before a commit in which a step reserves this number.
@@ -158,19 +169,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("Machine.root");
         let kept = || Kept::read(&path).unwrap().unwrap();
-        let mut keeper = Keeper::new(path.clone(), None, KEPT.root, 1000);
+        let mut keeper = Keeper::new(path.clone(), None, KEPT.root, 1000).unwrap();
         assert_eq!(kept(), Kept { root: KEPT.root, sequence: 1000 + AHEAD });
         for reserved in [1001, 1000 + AHEAD, 1001 + AHEAD, 9 * AHEAD, u64::MAX] {
             keeper.reserve(reserved).unwrap();
             assert!(kept().sequence >= reserved);
         }
         let before = Some(kept());
-        Keeper::new(path.clone(), before, KEPT.root, 5);
+        Keeper::new(path.clone(), before, KEPT.root, 5).unwrap();
         assert_eq!(Some(kept()), before, "it does not fall");
-        Keeper::new(path.clone(), before, Guid([8; 16]), 5);
+        Keeper::new(path.clone(), before, Guid([8; 16]), 5).unwrap();
         assert_eq!(kept(), Kept { root: Guid([8; 16]), sequence: 5 + AHEAD }, "another hive's");
         fs::remove_dir_all(directory.path()).unwrap();
-        let mut keeper = Keeper::new(path, None, KEPT.root, 5);
+        let mut keeper = Keeper::new(path, None, KEPT.root, 5).unwrap();
         assert!(matches!(keeper.reserve(6), Err(Error::File { .. })));
     }
 }

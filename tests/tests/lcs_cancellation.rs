@@ -89,15 +89,15 @@ fn an_interrupted_write_that_its_source_has_gets_the_true_answer() {
 #[test]
 fn a_handle_for_an_open_that_was_interrupted_is_closed() {
     session_in(lcs, |_| {
-        let slow = Slow::new(|request| matches!(request, Request::Lookup { .. }));
-        drop(create(r"Slow\Key"));
+        let slow = Slow::new(is_step);
         let handles = || registry().status().expect("a status").details.expect("all").handles;
         let (root, before) = (root(), handles());
         slow.begin();
         thread::scope(|scope| {
             let open = Interruptible::start(scope, || {
-                let access = Access::KEY_READ.bits();
-                derive(&root, &Derive::OpenKey { path: r"Slow\Key".into(), access, flags: 0 })
+                let (path, access) = (r"Slow\Key".into(), Access::KEY_READ.bits());
+                let (layer, flags, link_target) = (None, 0, None);
+                derive(&root, &Derive::CreateKey { path, access, layer, flags, link_target })
             });
             slow.wait();
             open.goes_on();
