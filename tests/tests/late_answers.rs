@@ -131,8 +131,8 @@ fn an_orphan_that_is_dropped_late_keeps_nobody_waiting() {
         let key = create(r"Slow\Key");
         key.delete(None).expect("a deletion");
         drop(key);
-        // The source sits over the orphan; whoever asks something meanwhile is told in time.
-        let asking = thread::spawn(|| errno(registry().open_key("Slow", Access::KEY_READ)));
+        // The source sits over the orphan; whoever asks what only it knows meanwhile is told in time.
+        let asking = thread::spawn(|| errno(registry().open_key(r"Slow\Other", Access::KEY_READ)));
         assert_eq!(asking.join().expect("a client"), Some(ETIMEDOUT));
         release.send(()).expect("a source");
         create(r"Slow\Key");

@@ -118,8 +118,8 @@ fn sectors_that_were_not_written() {
     at_each_place("torn", |subject, bytes, place| {
         let start = place / SECTOR * SECTOR;
         let end = (start + SECTOR * (1 + place % 16)).min(bytes.len());
-        for at in start..end {
-            bytes[at] = subject.before.get(at).copied().unwrap_or_default();
+        for (at, byte) in bytes[..end].iter_mut().enumerate().skip(start) {
+            *byte = subject.before.get(at).copied().unwrap_or_default();
         }
     });
 }

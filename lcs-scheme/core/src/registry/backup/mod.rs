@@ -26,7 +26,6 @@ use super::{Registry, State};
 use crate::model::View;
 use crate::security::{Privileges, Token};
 use stream::Stream;
-use walk::Walk;
 
 /// A backup; a number is not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,8 +172,7 @@ impl<B: Backend> Registry<B> {
         let snapshot = Some(Snapshot { connection: address.connection, number });
         let site = Site { snapshot, ..slot.into() };
         let (time, root, hive) = (self.backend.now(), base.key, self.hive_name(slot));
-        let walks = [Walk::new(site, root), Walk::new(site, root)];
-        let stream = Stream::new(Header { time, root, hive }, walks, table);
+        let stream = Stream::new(Header { time, root, hive }, site, table);
         let course = Course { last_used: self.backend.uptime(), readers: 0, end: None };
         Ok(Backup {
             id,

@@ -6,12 +6,14 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use lcs_abi::Guid;
 use lcs_abi::backup::{Blanket, Encoder, Header, Key, Layer, PathEntry, Record, Value};
 use lcs_abi::rsi::{self, Name, Target};
 
 use super::super::Registry;
 use super::super::backend::Backend;
 use super::super::error::Error;
+use super::super::reading::Site;
 use super::walk::{Stop, Walk};
 use crate::model::layer::LayerTable;
 use crate::security::Sid;
@@ -22,6 +24,9 @@ pub(super) struct Stream {
     /// What was written and not taken yet; up to `taken` it was.
     out: Vec<u8>,
     taken: usize,
+    /// Where both ways begin.
+    site: Site,
+    top: Guid,
     phase: Phase,
     /// The layer table when the read view was made.
     table: Rc<LayerTable>,
@@ -29,8 +34,8 @@ pub(super) struct Stream {
 }
 
 enum Phase {
-    /// Which layers are used: as spelled by their first use, by folded name. Then the other way.
-    Layers(Walk, BTreeMap<String, String>, Walk),
+    /// Which layers are used: as spelled by their first use, by folded name.
+    Layers(Walk, BTreeMap<String, String>),
     /// All that is there.
     Keys(Walk),
     /// The TRAILER is written.
@@ -38,12 +43,13 @@ enum Phase {
 }
 
 impl Stream {
-    /// The stream of what these two ways lead past.
-    pub(super) fn new(header: Header, [first, second]: [Walk; 2], table: Rc<LayerTable>) -> Stream {
+    /// The stream of all that is here at the header's root and below.
+    pub(super) fn new(header: Header, site: Site, table: Rc<LayerTable>) -> Stream {
+        let top = header.root;
         let (mut encoder, mut out) = (Encoder::new(), Vec::new());
         encoder.record(&Record::Header(header), &mut out);
-        let phase = Phase::Layers(first, BTreeMap::new(), second);
-        Stream { encoder, out, taken: 0, phase, table, keys: 0 }
+        let phase = Phase::Layers(Walk::new(site, top), BTreeMap::new());
+        Stream { encoder, out, taken: 0, site, top, phase, table, keys: 0 }
     }
 
     /// Whether all of it is written.
@@ -84,7 +90,7 @@ impl Stream {
     /// Goes on to the next stop.
     async fn write_more<B: Backend>(&mut self, registry: &Registry<B>) -> Result<(), Error> {
         match &mut self.phase {
-            Phase::Layers(walk, used, _) => match walk.next(registry).await? {
+            Phase::Layers(walk, used) => match walk.next(registry).await? {
                 Some(stop) => note_layers(&stop, used),
                 None => self.write_layers(),
             },
@@ -102,9 +108,8 @@ impl Stream {
 
     /// Writes the layers that are used. One that is not in the table is disabled.
     fn write_layers(&mut self) {
-        let Phase::Layers(_, used, keys) = core::mem::replace(&mut self.phase, Phase::Whole) else {
-            return;
-        };
+        let keys = Phase::Keys(Walk::new(self.site, self.top));
+        let Phase::Layers(_, used) = core::mem::replace(&mut self.phase, keys) else { return };
         for (folded, display) in used {
             let known = self.table.get(&folded);
             let mut owner = Vec::new();
@@ -116,7 +121,6 @@ impl Stream {
                 owner,
             }));
         }
-        self.phase = Phase::Keys(keys);
     }
 
     fn write(&mut self, stop: Stop) {

@@ -2,6 +2,7 @@
 
 mod lifetimes;
 mod own_keys;
+mod racing;
 mod rules;
 mod watching;
 
