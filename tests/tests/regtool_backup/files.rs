@@ -181,7 +181,9 @@ fn a_backup_that_a_signal_ends_leaves_nothing_behind() {
             fs::write(&file, before).expect("a file");
         }
         let expected: Vec<_> = before.iter().map(|_| "b".to_owned()).collect();
-        // Without its source it comes to no end; that it has begun shows its file, which has no name yet.
+        // Without its source it comes to no end; that it has begun shows its file, which has no name yet. To open
+        // the key it takes no source: that is known.
+        system.output(&["check", "HKLM/Large"]);
         kill_process(source, Signal::STOP).expect("a signal");
         let mut backup = system.regtool(&["backup", "HKLM/Large", "-o", text(&file)]);
         let backup = backup.stderr(Stdio::null()).spawn().expect("regtool runs");

@@ -13,9 +13,14 @@ fn it_takes_privileges_and_no_rights() {
         .expect("others can read it");
     // Whoever starts a registry is SYSTEM in it. It has the privileges also where it has no right.
     system.output(&["acl", "set", "HKLM/A", "O:S-1-22-1-61234D:P(A;;KA;;;S-1-22-1-61234)"]);
+    assert_eq!(system.run(&["get", "HKLM/A", "v"]).status.code(), Some(3));
     let closed = back_up(&system, "HKLM/A", "closed");
-    system.output(&["acl", "set", "HKLM/A", "D:P(A;;KA;;;WD)"]);
+    restore(&system, "HKLM/A", &file);
+    assert_eq!(system.output(&["get", "HKLM/A", "v"]), "1\n");
     restore(&system, "HKLM/A", &closed);
+    assert_eq!(system.run(&["get", "HKLM/A", "v"]).status.code(), Some(3));
+    restore(&system, "HKLM/A", &file);
+    system.output(&["acl", "set", "HKLM/A", "D:P(A;;KA;;;WD)"]);
 
     let Some(user) = system.user(61234, 61234) else { return };
     // All rights are no privilege.
