@@ -195,6 +195,11 @@ fn every_truncation_is_noticed_and_so_is_what_follows_the_end() {
     let mut longer = GOLDEN.to_vec();
     longer.push(0);
     assert_eq!(problem(&longer), StreamError { offset: 427, problem: Problem::AfterTrailer });
+    // That is known as soon as it is there, and not only when the input ends.
+    let mut decoder = Decoder::new(MAX_RECORD);
+    decoder.push(&longer);
+    while let Ok(Some(_)) = decoder.next() {}
+    assert!(!decoder.is_whole());
     longer.extend_from_slice(&GOLDEN);
     assert_eq!(problem(&longer), StreamError { offset: 427, problem: Problem::AfterTrailer });
 }

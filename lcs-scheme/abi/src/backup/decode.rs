@@ -84,21 +84,17 @@ impl Decoder {
     /// The stream is not what it must be. It stays so.
     #[expect(clippy::should_implement_trait, reason = "None is not the end")]
     pub fn next(&mut self) -> Result<Option<Record>, StreamError> {
-        match self.state {
-            State::Reading => {}
-            State::Whole(_) if self.taken < self.buffer.len() => {
-                return Err(self.fail(Problem::AfterTrailer));
-            }
-            State::Whole(_) => return Ok(None),
-            State::Failed(error) => return Err(error),
+        if let State::Failed(error) = self.state {
+            return Err(error);
         }
-        match self.take() {
-            Ok(None) if self.is_whole() && self.taken < self.buffer.len() => {
-                Err(self.fail(Problem::AfterTrailer))
-            }
-            Ok(record) => Ok(record),
-            Err(problem) => Err(self.fail(problem)),
+        let record = match self.state {
+            State::Reading => self.take().map_err(|problem| self.fail(problem))?,
+            _ => None,
+        };
+        if self.is_whole() && self.taken < self.buffer.len() {
+            return Err(self.fail(Problem::AfterTrailer));
         }
+        Ok(record)
     }
 
     /// Whether the TRAILER has been read, and was right.

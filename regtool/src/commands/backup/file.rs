@@ -35,9 +35,12 @@ impl NewFile {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => FilePath::new("."),
         };
+        // `tempfile` would name a file in it that nobody knows.
+        fs::metadata(directory)?;
         let (litter, file) = Litter::create(|| {
             // Beside it, for a name cannot move from one file system to another.
-            let file = tempfile::Builder::new().prefix(".regtool-").tempfile_in(directory)?;
+            let file = tempfile::Builder::new().prefix(".regtool-").tempfile_in(directory);
+            let file = file.map_err(without_path)?;
             Ok((file.path().to_owned(), file))
         })?;
         Ok(NewFile { path, file, _litter: litter })
@@ -54,6 +57,13 @@ impl NewFile {
         }
         Ok(())
     }
+}
+
+/// An error of the temporary file without its name, which nobody has heard of.
+fn without_path(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|named| named.source());
+    let number = cause.and_then(|cause| cause.downcast_ref()).and_then(io::Error::raw_os_error);
+    number.map_or(error, io::Error::from_raw_os_error)
 }
 
 /// What is to be replaced: behind symbolic links, an ordinary file or nothing.

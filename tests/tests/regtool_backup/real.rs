@@ -1,0 +1,185 @@
+//! The hive SYSTEM of a real Windows, which is not part of this repository: where it is not there, the test says so.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use lcs_abi::backup::Record;
+use registry_tests::harness::{System, skipped};
+use registry_tests::memory::Memory;
+
+use crate::stream::{assert_same, content, content_of, records};
+use crate::{back_up, restore, text};
+
+const HIVE: &str = "HKLM/SYSTEM";
+/// What somebody writes while the hive is backed up: two values, always equal.
+const PAIR: &str = "HKLM/SYSTEM/Pair";
+
+/// By how much the memory of LCS and regtool may grow, beyond what LCS keeps in its cache at most (CacheBytes): a
+/// tenth of what is backed up would be more.
+const ALLOWED: u64 = 48 << 20;
+
+/// `../shared/data/SYSTEM.reg.xz` beside the checkout, unpacked into a file of a system.
+fn import(system: &System) -> bool {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/SYSTEM.reg.xz");
+    if !data.exists() {
+        skipped(format_args!("{} is not there", data.display()));
+        return false;
+    }
+    let Ok(output) = Command::new("xz").arg("-dc").arg(&data).output() else {
+        skipped("there is no xz");
+        return false;
+    };
+    assert!(output.status.success(), "{} cannot be unpacked", data.display());
+    let file = system.file("SYSTEM.reg");
+    fs::write(&file, output.stdout).expect("a file");
+    system.output(&["import", text(&file)]);
+    true
+}
+
+/// Writes the pair again and again, in transactions, until it is told to stop.
+fn write_pairs(system: &System, stop: &AtomicBool) {
+    let mut shell = system.regtool(&["shell"]);
+    let mut shell = shell.stdin(Stdio::piped()).spawn().expect("regtool runs");
+    let mut stdin = shell.stdin.take().expect("piped");
+    for number in 1.. {
+        let set = |name| format!("set {PAIR}/{name} v {number}\n");
+        let lines = format!("begin\n{}{}commit\n", set("a"), set("z"));
+        stdin.write_all(lines.as_bytes()).expect("the shell reads");
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    drop(stdin);
+    assert!(shell.wait().expect("an end").success(), "a transaction failed");
+}
+
+fn number(system: &System, name: &str) -> u64 {
+    let text = system.output(&["get", &format!("{PAIR}/{name}"), "v"]);
+    text.trim().parse().expect("a number")
+}
+
+/// The memory of LCS.
+fn lcs(system: &System) -> Memory {
+    let pid = fs::read_to_string(system.file("run/lcs-scheme.pid")).expect("a process");
+    Memory::of(pid.trim().parse().expect("a process id"))
+}
+
+fn mib(bytes: u64) -> u64 {
+    bytes >> 20
+}
+
+/// Runs `regtool`, and gives the most memory that it was seen to take.
+fn peak_of(system: &System, arguments: &[&str]) -> u64 {
+    let mut child = system.regtool(arguments).stdout(Stdio::null()).spawn().expect("regtool runs");
+    let mut peak = 0;
+    loop {
+        // Its status has no fields any more once it is dead, and nobody has waited for it.
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("a child");
+        if status.contains("VmHWM:") {
+            peak = peak.max(Memory::of(child.id()).peak);
+        }
+        if let Some(status) = child.try_wait().expect("a child") {
+            assert!(status.success(), "{arguments:?}: {status}");
+            return peak;
+        }
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_real_hive_is_saved_as_it_was_at_one_moment_while_others_write() {
+    let (system, other) = (System::start(), System::start());
+    if !import(&system) {
+        return;
+    }
+    for name in ["a", "z"] {
+        system.output(&["set", "-p", &format!("{PAIR}/{name}"), "v", "0"]);
+    }
+    let stop = AtomicBool::new(false);
+    let (file, first, last) = thread::scope(|scope| {
+        scope.spawn(|| write_pairs(&system, &stop));
+        while number(&system, "a") == 0 {
+            thread::yield_now();
+        }
+        let first = number(&system, "a");
+        let file = back_up(&system, HIVE, "system");
+        let last = number(&system, "a");
+        stop.store(true, Ordering::Relaxed);
+        (file, first, last)
+    });
+    let stream = records(&fs::read(&file).expect("a backup"));
+    let values = |name: &str| {
+        let key = stream.iter().find_map(|record| match record {
+            Record::PathEntry(entry) if entry.name == name && is_pair(&stream, entry.parent) => {
+                entry.child
+            }
+            _ => None,
+        });
+        let value = stream.iter().find_map(|record| match record {
+            Record::Value(value) if Some(value.key) == key => Some(value.data.clone()),
+            _ => None,
+        });
+        let text = String::from_utf8(value.expect("a value")).expect("UTF-8");
+        text.parse::<u64>().expect("a number")
+    };
+    let (one, two) = (values("a"), values("z"));
+    assert_eq!(one, two, "the backup shows half of a transaction");
+    assert!(first <= one && one <= last && first < last, "{first} <= {one} <= {last}");
+
+    // Over the changed original, and into another registry.
+    let saved = content(&stream);
+    restore(&system, HIVE, &file);
+    assert_eq!((number(&system, "a"), number(&system, "z")), (one, one));
+    assert_same(&content_of(&back_up(&system, HIVE, "again")), &saved);
+    // There are LCS's own keys below it, which are kept below another name first.
+    other.output(&["create", "HKLM/Copy"]);
+    let below = back_up(&system, "HKLM/SYSTEM/ControlSet001", "below");
+    restore(&other, "HKLM/Copy", &below);
+    let copied = content_of(&back_up(&other, "HKLM/Copy", "copy"));
+    assert_same(&copied, &content_of(&below));
+    restore(&other, HIVE, &file);
+    assert_same(&content_of(&back_up(&other, HIVE, "all")), &saved);
+}
+
+/// Whether a key of a stream is the one that has the pair below it.
+fn is_pair(stream: &[Record], key: lcs_abi::Guid) -> bool {
+    stream.iter().any(|record| {
+        matches!(record, Record::PathEntry(entry)
+            if entry.child == Some(key) && entry.name == "Pair")
+    })
+}
+
+#[test]
+fn neither_a_backup_nor_a_restore_takes_memory_for_a_hive() {
+    let system = System::start();
+    if !import(&system) {
+        return;
+    }
+    let file = system.file("system");
+    let start = lcs(&system);
+    let backup = peak_of(&system, &["backup", HIVE, "-o", text(&file)]);
+    let backed_up = lcs(&system);
+    let restore = peak_of(&system, &["restore", HIVE, "-i", text(&file)]);
+    let restored = lcs(&system);
+    eprintln!(
+        "{} MiB of backup; LCS {} MiB, then at most {}, then {}; regtool {} and {}",
+        mib(file.metadata().expect("a file").len()),
+        mib(start.peak),
+        mib(backed_up.peak),
+        mib(restored.peak),
+        mib(backup),
+        mib(restore),
+    );
+    for (what, before, after) in [
+        ("LCS, by a backup", start.peak, backed_up.peak),
+        ("LCS, by a restore", backed_up.peak, restored.peak),
+        ("regtool backup", 0, backup),
+        ("regtool restore", 0, restore),
+    ] {
+        assert!(after - before < ALLOWED, "{what}: from {} to {} MiB", mib(before), mib(after));
+    }
+}
