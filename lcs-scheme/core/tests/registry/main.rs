@@ -1,6 +1,7 @@
 //! What the registry promises, tried with real, slow, failing and lying sources.
 
 mod backups;
+mod cache;
 mod common;
 mod concurrency;
 mod histories;
