@@ -325,9 +325,9 @@ pub enum Request {
         /// The step's `first_sequence`.
         first_sequence: u64,
     },
-    /// Keeps mutations aside for a step → [`Answer::Done`], also when the disk fails: a stage is in the
-    /// memory of the source, belongs to one hive, and ends with the connection. What it holds is looked at by
-    /// the Apply that names it. Stage, DropStage and Apply of one hive take effect in the order sent.
+    /// Keeps mutations aside for a step → [`Answer::Done`]. A stage is in the memory of the source or, if it is
+    /// large, in a file; if that cannot be written it is [`SourceError::StorageError`], for the Apply that names
+    /// it too. It belongs to one hive, and ends with the connection. What it holds is looked at by that Apply. Stage, DropStage and Apply of one hive take effect in the order sent.
     Stage {
         /// Chosen by LCS; mutations of one stage are appended to each other.
         stage: u64,
