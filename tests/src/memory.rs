@@ -18,13 +18,18 @@ impl Memory {
     ///
     /// If there is no such process.
     pub fn of(pid: u32) -> Memory {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+        Memory::while_it_lives(pid).expect("a process that lives")
+    }
+
+    /// That of this process; `None` if it is dead.
+    pub fn while_it_lives(pid: u32) -> Option<Memory> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
-            let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
-            kib << 10
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            let kib = line.trim().trim_end_matches(" kB").parse::<u64>().ok()?;
+            Some(kib << 10)
         };
-        Memory { resident: field("VmRSS:"), peak: field("VmHWM:") }
+        Some(Memory { resident: field("VmRSS:")?, peak: field("VmHWM:")? })
     }
 }
 

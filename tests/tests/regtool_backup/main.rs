@@ -2,6 +2,7 @@
 
 mod damage;
 mod files;
+mod memory;
 mod real;
 mod rights;
 mod round_trips;

@@ -9,7 +9,6 @@ use std::thread;
 
 use lcs_abi::backup::Record;
 use registry_tests::harness::{System, skipped};
-use registry_tests::memory::Memory;
 
 use crate::stream::{assert_same, content, content_of, records};
 use crate::{back_up, restore, text};
@@ -17,10 +16,6 @@ use crate::{back_up, restore, text};
 const HIVE: &str = "HKLM/SYSTEM";
 /// What somebody writes while the hive is backed up: two values, always equal.
 const PAIR: &str = "HKLM/SYSTEM/Pair";
-
-/// By how much the memory of LCS and regtool may grow, beyond what LCS keeps in its cache at most (CacheBytes): a
-/// tenth of what is backed up would be more.
-const ALLOWED: u64 = 48 << 20;
 
 /// `../shared/data/SYSTEM.reg.xz` beside the checkout, unpacked into a file of a system.
 fn import(system: &System) -> bool {
@@ -60,35 +55,6 @@ fn write_pairs(system: &System, stop: &AtomicBool) {
 fn number(system: &System, name: &str) -> u64 {
     let text = system.output(&["get", &format!("{PAIR}/{name}"), "v"]);
     text.trim().parse().expect("a number")
-}
-
-/// The memory of LCS.
-fn lcs(system: &System) -> Memory {
-    let pid = fs::read_to_string(system.file("run/lcs-scheme.pid")).expect("a process");
-    Memory::of(pid.trim().parse().expect("a process id"))
-}
-
-fn mib(bytes: u64) -> u64 {
-    bytes >> 20
-}
-
-/// Runs `regtool`, and gives the most memory that it was seen to take.
-fn peak_of(system: &System, arguments: &[&str]) -> u64 {
-    let mut child = system.regtool(arguments).stdout(Stdio::null()).spawn().expect("regtool runs");
-    let mut peak = 0;
-    loop {
-        // Its status has no fields any more once it is dead, and nobody has waited for it.
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("a child");
-        let field = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"));
-        if let Some(kilobytes) = field {
-            peak = peak.max(kilobytes.trim().parse::<u64>().expect("a number") << 10);
-        }
-        if let Some(status) = child.try_wait().expect("a child") {
-            assert!(status.success(), "{arguments:?}: {status}");
-            return peak;
-        }
-        thread::yield_now();
-    }
 }
 
 #[test]
@@ -154,35 +120,4 @@ fn is_pair(stream: &[Record], key: lcs_abi::Guid) -> bool {
         matches!(record, Record::PathEntry(entry)
             if entry.child == Some(key) && entry.name == "Pair")
     })
-}
-
-#[test]
-fn neither_a_backup_nor_a_restore_takes_memory_for_a_hive() {
-    let system = System::start();
-    if !import(&system) {
-        return;
-    }
-    let file = system.file("system");
-    let start = lcs(&system);
-    let backup = peak_of(&system, &["backup", HIVE, "-o", text(&file)]);
-    let backed_up = lcs(&system);
-    let restore = peak_of(&system, &["restore", HIVE, "-i", text(&file)]);
-    let restored = lcs(&system);
-    eprintln!(
-        "{} MiB of backup; LCS {} MiB, then at most {}, then {}; regtool {} and {}",
-        mib(file.metadata().expect("a file").len()),
-        mib(start.peak),
-        mib(backed_up.peak),
-        mib(restored.peak),
-        mib(backup),
-        mib(restore),
-    );
-    for (what, before, after) in [
-        ("LCS, by a backup", start.peak, backed_up.peak),
-        ("LCS, by a restore", backed_up.peak, restored.peak),
-        ("regtool backup", 0, backup),
-        ("regtool restore", 0, restore),
-    ] {
-        assert!(after - before < ALLOWED, "{what}: from {} to {} MiB", mib(before), mib(after));
-    }
 }

@@ -68,6 +68,8 @@ impl Stream {
         registry: &Registry<B>,
         bytes: usize,
     ) -> Result<(), Error> {
+        // What was taken is not kept: there is nearly always a rest that is not.
+        self.out.drain(..core::mem::take(&mut self.taken));
         while self.out.len() - self.taken < bytes && !self.is_whole() {
             self.write_more(registry).await?;
         }

@@ -9,17 +9,24 @@ use lcs_abi::call::{
 use lcs_abi::rsi::Request;
 use lcs_abi::security::Access;
 use lcs_abi::watch::Notify;
-use lcs_core::registry::Error;
+use lcs_core::registry::{Error, Fault};
 use lcs_core::security::sddl;
 
-use super::contents::{Change, DWORD, Hive, LAYERS, REGISTRY, TOMBSTONE, Value};
-use super::model::{Failure, Making};
+use super::contents::{Change, DWORD, Hive, LAYERS, LINK, REGISTRY, TOMBSTONE, Value};
+use super::model::Making;
 use super::names::{Layer, NAMES, Name, Spelled};
 use super::operations::{Expected, Metadata, Op, Start, Way};
 use super::player::{Handle, Player, SCOPE, UID, failure, layer_text};
 use super::transactions::{Transaction, TransactionId};
 use super::watching::Watch;
+use crate::common::Failure;
 use crate::common::client::in_layer;
+
+/// How much larger values are where more is to be said than LCS may remember, in bytes.
+const LARGE: usize = 40 << 10;
+
+/// The type of a QWORD.
+const QWORD: u32 = 11;
 
 /// The transactions that are open at once at most.
 const MAX_TRANSACTIONS: usize = 3;
@@ -112,7 +119,12 @@ impl Player {
 
     /// The same has come of it on both sides. Of a hive that is away the model knows at once what is gone with a
     /// layer, and the registry when it comes back.
-    fn agree(&self, place: usize, done: Result<(), Error>, expected: Result<(), Failure>) {
+    fn agree(
+        &self,
+        place: usize,
+        done: Result<(), Error>,
+        expected: Result<(), super::model::Failure>,
+    ) {
         if done.is_err() && expected.is_err() && self.model.down.contains(&self.hive(place)) {
             return;
         }
@@ -129,6 +141,8 @@ impl Player {
     ) {
         let Handle { id, key, through, .. } = &self.handles[place];
         let at = (*key, name.name, layer);
+        let padded = self.padded(place, value_type, data);
+        let data = padded.as_deref().unwrap_or(data);
         let there = self.model.committed.values.get(&at).map(|value| value.order);
         let known = |order| Some((*self.sequences.get(&order)?, order));
         let expected = match expected {
@@ -169,6 +183,50 @@ impl Player {
             self.sequences.insert(value.order, sequence);
         }
         self.agree(place, done.map(drop), wanted);
+    }
+
+    /// Data that is large, where more is to be said than LCS may remember; not of what LCS reads itself.
+    fn padded(&self, place: usize, value_type: u32, data: &[u8]) -> Option<Vec<u8>> {
+        let Handle { key, through, .. } = &self.handles[place];
+        let contents = self.model.seen(through.transaction);
+        let own = *key == REGISTRY || contents.keys.get(key).is_none_or(|it| it.parent == LAYERS);
+        let large = self.setting.forgetful && value_type < LINK && !own;
+        large.then(|| data.iter().copied().chain([0; LARGE]).collect())
+    }
+
+    /// Writes a value with a step in whose middle the source dies: whether it takes effect or not, nothing that is no
+    /// longer so is read afterwards, before the source is back and then.
+    pub fn set_and_lose(&mut self, place: usize, name: Spelled, layer: Layer, takes_effect: bool) {
+        let hive = self.hive(place);
+        let Handle { id, key, through, .. } = &self.handles[place];
+        let (id, key, through) = (*id, *key, through.clone());
+        let may = self.handles[place].must_have(Access::SET_VALUE).is_ok()
+            && self.model.writable_layer(&through, layer).is_ok()
+            && self.model.committed.keys.contains_key(&key);
+        let apart = hive != Hive::Machine && through.transaction.is_none();
+        if !may || !apart || !self.model.down.is_empty() {
+            return;
+        }
+        let down = Failure { fault: Fault::Down, takes_effect };
+        self.client
+            .world
+            .fail_when(move |request| matches!(request, Request::Apply { .. }).then_some(down));
+        let done = self.client.set(id, name.text, 1, b"lost", layer_text(layer).as_deref());
+        assert_eq!(done, Err(Error::SourceDown));
+        self.client.world.fail_no_more();
+        if takes_effect {
+            // Who watches is told nothing of it, but when the source is back.
+            let watches = self.model.watches.clone();
+            let data = b"lost"[..].into();
+            let value = Value { name, layer: name, value_type: 1, data, order: 0 };
+            let change = Change::Value((key, name.name, layer), value);
+            self.model.write(&through, change, layer, None).expect("a write");
+            self.model.watches = watches;
+        }
+        self.look_at(place, &Op::Query { handle: 0, name });
+        self.down(hive);
+        self.up();
+        self.look_at(place, &Op::Query { handle: 0, name });
     }
 
     fn mask(&mut self, place: usize, op: &Op) {
@@ -264,6 +322,15 @@ impl Player {
             }
         }
         let setting = self.setting;
+        if setting.forgetful {
+            let path = [Name::Machine, Name::System, Name::Registry].map(Name::usual).into();
+            let way = Way { start: Start::Root(0), user: false, path };
+            self.play(0, &Op::Open { way, open_link: false });
+            let place = self.handles.len() - 1;
+            let least = (1_u64 << 20).to_le_bytes();
+            self.set(place, Name::Cache.usual(), Layer::Base, (QWORD, &least), Expected::Anything);
+            self.close(place);
+        }
         for (name, number) in [
             (Name::Queue, setting.queue),
             (Name::Burst, setting.burst),
@@ -372,7 +439,7 @@ impl Player {
         let in_it = |handle: &Handle| handle.through.transaction == Some(transaction);
         if let Some(handle) = self.handles.iter().find(|handle| in_it(handle)) {
             let found = self.client.run(self.client.registry.key_info(handle.id)).map_err(failure);
-            assert_eq!(found.err(), Some(Failure::Ended(TransactionState::Aborted)));
+            assert_eq!(found.err(), Some(super::model::Failure::Ended(TransactionState::Aborted)));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use lcs_abi::Guid;
 use lcs_abi::call::{Counts, NamedValue};
-use lcs_abi::explain::{Candidate, CandidateContent, Explain, Verdict};
+use lcs_abi::explain::{Candidate, CandidateContent, EXPLAINED_DATA, Explain, Verdict};
 use lcs_abi::rsi::{Answer, Request, SourceError, Target};
 use lcs_abi::security::Access;
 use lcs_abi::watch::{Event, decode_events};
@@ -290,8 +290,9 @@ impl Player {
             let content = if value.value_type == TOMBSTONE {
                 CandidateContent::Tombstone
             } else {
-                let (value_type, data) = (value.value_type, value.data.to_vec());
-                let size = data.len() as u64;
+                let size = value.data.len();
+                let shown = value.data[..size.min(EXPLAINED_DATA)].to_vec();
+                let (value_type, data, size) = (value.value_type, shown, size as u64);
                 CandidateContent::Value { value_type, data, size }
             };
             (value.layer, value.order, content)

@@ -38,6 +38,9 @@ const TESTS: u64 = 4;
 /// Of so many histories one is of large commits, beside the others: each takes long.
 const CROWDED: u64 = 50;
 
+/// Of so many histories one is played where LCS remembers little, beside the others.
+const FORGETFUL: u64 = 10;
+
 thread_local! {
     /// Panics of this thread are expected, and say what they have to say to who catches them.
     static QUIET: Cell<bool> = const { Cell::new(false) };
@@ -147,6 +150,7 @@ fn setting() -> impl Strategy<Value = Setting> {
         sealed,
         crowded: false,
         reads_events: true,
+        forgetful: false,
     })
 }
 
@@ -175,4 +179,10 @@ fn registry_and_model_say_the_same_where_events_are_left_unread_and_queues_are_s
 fn registry_and_model_say_the_same_where_some_commits_change_more_than_a_watcher_is_told() {
     let crowded = |setting| Setting { burst: Some(256), crowded: true, ..setting };
     histories(4, CROWDED, setting().prop_map(crowded));
+}
+
+#[test]
+fn registry_and_model_say_the_same_where_more_is_said_than_is_remembered() {
+    let forgetful = |setting| Setting { forgetful: true, ..setting };
+    histories(5, FORGETFUL, setting().prop_map(forgetful));
 }

@@ -19,6 +19,7 @@ names! {
     B: "b", "B";
     Base: "base", "Base";
     C: "c", "C";
+    Cache: "cachebytes", "CacheBytes";
     CurrentUser: "currentuser", "CurrentUser";
     Enabled: "enabled", "Enabled";
     Kelvin: "k", "K", "\u{212A}";

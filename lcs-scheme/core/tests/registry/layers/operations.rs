@@ -103,6 +103,13 @@ pub enum Op {
     ReadEvents {
         handle: u8,
     },
+    /// A write in whose middle the source dies.
+    Lose {
+        handle: u8,
+        name: Spelled,
+        layer: Layer,
+        takes_effect: bool,
+    },
     Backup {
         handle: u8,
     },
@@ -302,6 +309,9 @@ fn turn() -> impl Strategy<Value = Op> {
             .prop_map(|(handle, filter, subtree)| Op::Watch { handle, filter, subtree }),
         12 => (prop::sample::select(&LAYERS[..]), metadata(), in_transaction)
             .prop_map(|(layer, what, transaction)| Op::Layer { layer, what, transaction }),
+        2 => (any::<u8>(), value_name(), layer(), any::<bool>()).prop_map(
+            |(handle, name, layer, takes_effect)| Op::Lose { handle, name, layer, takes_effect }
+        ),
         2 => any::<u8>().prop_map(|handle| Op::Backup { handle }),
         3 => any::<u8>().prop_map(|handle| Op::Restore { handle }),
         3 => (0..3_u8).prop_map(|view| Op::Begin { view }),

@@ -61,6 +61,8 @@ pub struct Setting {
     pub crowded: bool,
     /// Events are read after each operation.
     pub reads_events: bool,
+    /// LCS may remember little, and values are large.
+    pub forgetful: bool,
 }
 
 pub struct Player {
@@ -275,6 +277,11 @@ impl Player {
             Op::Begin { view } => self.begin(*view),
             Op::Commit { transaction } => self.commit(*transaction),
             Op::Abort { transaction } => self.abort(*transaction),
+            Op::Lose { handle, name, layer, takes_effect } => {
+                if let Some(place) = self.place(*handle) {
+                    self.set_and_lose(place, *name, *layer, *takes_effect);
+                }
+            }
             Op::Backup { handle } => {
                 if let Some(place) = self.place(*handle)
                     && !self.model.down.contains(&self.hive(place))
@@ -477,6 +484,12 @@ impl Player {
             self.info(place);
         }
         self.check_views();
+        if self.setting.forgetful {
+            let status = self.client.registry.status(self.views[0].0, "", []).expect("a root");
+            let cache = status.details.expect("SYSTEM").cache;
+            assert_eq!(cache.limit, 1 << 20);
+            assert!(cache.bytes <= cache.limit, "{cache:?}");
+        }
         self.check_sources();
         while !self.handles.is_empty() {
             self.close(0);
