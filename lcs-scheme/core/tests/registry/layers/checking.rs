@@ -277,12 +277,11 @@ impl Player {
         child: bool,
         name: Name,
     ) -> Vec<(Spelled, u64, CandidateContent)> {
-        let spelled =
-            |layer: Layer| contents.table.get(&layer).map_or(layer.usual(), |rules| rules.name);
         if child {
             let entries = contents.entries_of(key, name).map(|(layer, entry)| {
                 let content = entry.target.map(|key| CandidateContent::Key(self.guids[&key]));
-                (spelled(layer), entry.order, content.unwrap_or(CandidateContent::Hidden))
+                let spelled = contents.layer_of_entry(&(key, name, layer));
+                (spelled, entry.order, content.unwrap_or(CandidateContent::Hidden))
             });
             return entries.collect();
         }
@@ -297,9 +296,9 @@ impl Player {
             };
             (value.layer, value.order, content)
         });
-        let blankets = contents
-            .blankets_of(key)
-            .map(|(layer, order)| (spelled(layer), order, CandidateContent::Blanket));
+        let blankets = contents.blankets_of(key).map(|(layer, order)| {
+            (contents.layer_of_blanket(&(key, layer)), order, CandidateContent::Blanket)
+        });
         values.chain(blankets).collect()
     }
 

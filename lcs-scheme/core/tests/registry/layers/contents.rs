@@ -148,6 +148,9 @@ pub struct Contents {
     pub entries: BTreeMap<Place, Entry>,
     pub values: BTreeMap<Place, Value>,
     pub blankets: BTreeMap<(Key, Layer), u64>,
+    /// How restored entries and blankets spell their layers: as when the backup was made.
+    pub entry_layers: BTreeMap<Place, Spelled>,
+    pub blanket_layers: BTreeMap<(Key, Layer), Spelled>,
     /// The layers in force.
     pub table: BTreeMap<Layer, Rules>,
     order: u64,
@@ -203,6 +206,8 @@ impl Contents {
             entries,
             values: BTreeMap::new(),
             blankets: BTreeMap::new(),
+            entry_layers: BTreeMap::new(),
+            blanket_layers: BTreeMap::new(),
             table: [(Layer::Base, base)].into(),
             order: own.len() as u64,
         }
@@ -275,6 +280,20 @@ impl Contents {
         record.parent == key || entries.any(|(_, entry)| entry.target == Some(key))
     }
 
+    /// How the entry of a layer spells it.
+    pub fn layer_of_entry(&self, place: &Place) -> Spelled {
+        self.entry_layers.get(place).copied().unwrap_or_else(|| self.spelled(place.2))
+    }
+
+    /// How the blanket of a layer spells it.
+    pub fn layer_of_blanket(&self, place: &(Key, Layer)) -> Spelled {
+        self.blanket_layers.get(place).copied().unwrap_or_else(|| self.spelled(place.1))
+    }
+
+    fn spelled(&self, layer: Layer) -> Spelled {
+        self.table.get(&layer).map_or(layer.usual(), |rules| rules.name)
+    }
+
     pub fn hive(&self, key: Key) -> Hive {
         self.keys[&key].hive
     }
@@ -296,6 +315,7 @@ impl Contents {
             }
             Change::Entry(place, target) => {
                 self.entries.insert(*place, Entry { target: *target, order });
+                self.entry_layers.remove(place);
             }
             Change::NoEntry(place) => {
                 self.entries.remove(place);
@@ -308,6 +328,7 @@ impl Contents {
             }
             Change::Blanket(key, layer) => {
                 self.blankets.insert((*key, *layer), order);
+                self.blanket_layers.remove(&(*key, *layer));
             }
             Change::NoBlanket(key, layer) => {
                 self.blankets.remove(&(*key, *layer));

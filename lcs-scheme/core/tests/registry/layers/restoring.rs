@@ -9,7 +9,7 @@ use super::contents::{
     Attached, Contents, Entry, Hive, Key, LAYERS, Place, Record, SKELETON, Value, Who,
 };
 use super::model::{Failure, Model};
-use super::names::Layer;
+use super::names::{Layer, Spelled};
 use super::player::{Player, caller, failure};
 use crate::common::streams::{back_up, restore_as};
 
@@ -24,6 +24,8 @@ pub struct Subtree {
     entries: BTreeMap<Place, Entry>,
     values: BTreeMap<Place, Value>,
     blankets: BTreeMap<(Key, Layer), u64>,
+    entry_layers: BTreeMap<Place, Spelled>,
+    blanket_layers: BTreeMap<(Key, Layer), Spelled>,
 }
 
 impl Subtree {
@@ -57,12 +59,16 @@ impl Contents {
         let entries = self.entries.iter().filter(|((key, ..), _)| has(key));
         let values = self.values.iter().filter(|((key, ..), _)| has(key));
         let blankets = self.blankets.iter().filter(|((key, _), _)| has(key));
+        let entries: BTreeMap<_, _> = entries.map(|(place, entry)| (*place, *entry)).collect();
+        let blankets: BTreeMap<_, _> = blankets.map(|(place, order)| (*place, *order)).collect();
         Subtree {
             top,
             keys,
-            entries: entries.map(|(place, entry)| (*place, *entry)).collect(),
             values: values.map(|(place, value)| (*place, value.clone())).collect(),
-            blankets: blankets.map(|(place, order)| (*place, *order)).collect(),
+            entry_layers: entries.keys().map(|at| (*at, self.layer_of_entry(at))).collect(),
+            blanket_layers: blankets.keys().map(|at| (*at, self.layer_of_blanket(at))).collect(),
+            entries,
+            blankets,
         }
     }
 
@@ -100,6 +106,8 @@ impl Contents {
         for (place, order) in &subtree.blankets {
             self.blankets.insert(*place, ranks[order]);
         }
+        self.entry_layers.extend(&subtree.entry_layers);
+        self.blanket_layers.extend(&subtree.blanket_layers);
     }
 
     /// Whether a key is below another, by the parents that keys have.
