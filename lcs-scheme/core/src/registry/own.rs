@@ -130,15 +130,22 @@ impl State {
 impl<B: Backend> Registry<B> {
     /// Makes what is missing of LCS's own keys, and reads configuration and layers.
     pub(super) async fn machine_arrived(&self) {
-        match self.make_own_keys().await {
-            Ok(own) => self.watch_own_keys(own).await,
-            Err(error) => log::error!("LCS's own keys in Machine could not all be made: {error}"),
-        }
+        // Clients do not find `Machine` before all of this is done.
+        self.find_own_keys(true).await;
         self.read_own_keys().await;
     }
 
-    /// These are LCS's own keys from now on.
-    async fn watch_own_keys(&self, own: OwnKeys) {
+    /// Looks for LCS's own keys anew, and may make those that are missing. False: they are not all there, and those
+    /// that are known stay so.
+    pub(super) async fn find_own_keys(&self, make: bool) -> bool {
+        let own = match self.own_keys(make).await {
+            Ok(Some(own)) => own,
+            Ok(None) => return false,
+            Err(error) => {
+                log::error!("LCS's own keys in Machine could not all be had: {error}");
+                return false;
+            }
+        };
         let (slot, registry) = (own.registry.site.slot, own.registry.key);
         self.with(|state| {
             let watcher = Watcher::own(slot, registry, own.system);
@@ -146,48 +153,7 @@ impl<B: Backend> Registry<B> {
             state.own = Some(Rc::new(own));
         });
         self.earlier_steps(slot).await;
-    }
-
-    /// Looks for LCS's own keys anew. False: they are not all there, and are what they were.
-    pub(super) async fn find_own_keys(&self) -> bool {
-        let own = match self.look_for_own_keys().await {
-            Ok(own) => own,
-            Err(error) => {
-                log::error!("LCS's own keys in Machine could not be read: {error}");
-                None
-            }
-        };
-        match own {
-            Some(own) => {
-                self.watch_own_keys(own).await;
-                true
-            }
-            None => false,
-        }
-    }
-
-    async fn look_for_own_keys(&self) -> Result<Option<OwnKeys>, Error> {
-        let machine = self.machine().ok_or(Error::NotFound(NotFound::Hive))?;
-        let child = async |place: &Place, name: &str| {
-            let record = self.child(place, &self.key_name(name)?).await?;
-            Ok::<_, Error>(record.map(|record| place.child(&record)))
-        };
-        let mut registry = self.root_of(machine, &Rc::default())?;
-        let mut system = registry.key;
-        for name in REGISTRY {
-            system = registry.key;
-            let Some(below) = child(&registry, name).await? else { return Ok(None) };
-            registry = below;
-        }
-        let layers = child(&registry, LAYERS).await?;
-        let scopes = child(&registry, SCOPES).await?;
-        let pending_deletion = child(&registry, PENDING_DELETION).await?;
-        Ok(match (layers, scopes, pending_deletion) {
-            (Some(layers), Some(scopes), Some(pending_deletion)) => {
-                Some(OwnKeys { system, registry, layers, scopes, pending_deletion })
-            }
-            _ => None,
-        })
+        true
     }
 
     /// Reads configuration and layers, and brings them into force.
@@ -199,25 +165,32 @@ impl<B: Backend> Registry<B> {
         self.layers_changed(None, None).await;
     }
 
-    async fn make_own_keys(&self) -> Result<OwnKeys, Error> {
-        // Clients do not find it before all of this is done.
+    /// LCS's own keys, as they are found; those that are missing are made, or else there are none.
+    async fn own_keys(&self, make: bool) -> Result<Option<OwnKeys>, Error> {
         let machine = self.machine().ok_or(Error::NotFound(NotFound::Hive))?;
-        let mut place = self.root_of(machine, &Rc::default())?;
-        let mut system = place.key;
-        for name in REGISTRY {
-            system = place.key;
-            place = self.own_child(&place, &self.key_name(name)?, None).await?;
-        }
-        let child = async |name, private: bool| {
-            let sd = private.then(|| private_to(Sid::SYSTEM, Sid::SYSTEM)).transpose()?;
-            self.own_child(&place, &self.key_name(name)?, sd.as_ref()).await
+        let child = async |parent: &Place, name: &str, private: bool| {
+            let name = self.key_name(name)?;
+            if make {
+                let sd = private.then(|| private_to(Sid::SYSTEM, Sid::SYSTEM)).transpose()?;
+                return self.own_child(parent, &name, sd.as_ref()).await.map(Some);
+            }
+            Ok(self.child(parent, &name).await?.map(|record| parent.child(&record)))
         };
-        Ok(OwnKeys {
-            system,
-            layers: child(LAYERS, false).await?,
-            scopes: child(SCOPES, true).await?,
-            pending_deletion: child(PENDING_DELETION, true).await?,
-            registry: place.clone(),
+        let mut registry = self.root_of(machine, &Rc::default())?;
+        let mut system = registry.key;
+        for name in REGISTRY {
+            system = registry.key;
+            let Some(below) = child(&registry, name, false).await? else { return Ok(None) };
+            registry = below;
+        }
+        let layers = child(&registry, LAYERS, false).await?;
+        let scopes = child(&registry, SCOPES, true).await?;
+        let pending_deletion = child(&registry, PENDING_DELETION, true).await?;
+        Ok(match (layers, scopes, pending_deletion) {
+            (Some(layers), Some(scopes), Some(pending_deletion)) => {
+                Some(OwnKeys { system, registry, layers, scopes, pending_deletion })
+            }
+            _ => None,
         })
     }
 

@@ -101,23 +101,14 @@ impl Watches {
 
     /// A watched key is elsewhere now.
     pub(super) fn moved(&mut self, id: WatcherId, parent: Guid) {
-        if let Some(mut watcher) = self.watchers.remove(&id) {
-            let above = (watcher.slot, watcher.parent);
-            if let Some(count) = self.on_children.get_mut(&above) {
-                *count -= 1;
-                if *count == 0 {
-                    self.on_children.remove(&above);
-                }
-            }
-            *self.on_children.entry((watcher.slot, parent)).or_default() += 1;
-            watcher.parent = parent;
-            self.watchers.insert(id, watcher);
+        if let Some(watcher) = self.disarm(id) {
+            self.arm(id, Watcher { parent, ..watcher });
         }
     }
 
-    /// Ends a watch. What waits stays.
-    pub(super) fn disarm(&mut self, id: WatcherId) {
-        let Some(watcher) = self.watchers.remove(&id) else { return };
+    /// Ends a watch, and gives what it was. What waits stays.
+    pub(super) fn disarm(&mut self, id: WatcherId) -> Option<Watcher> {
+        let watcher = self.watchers.remove(&id)?;
         let place = (watcher.slot, watcher.key);
         if let Some(of_key) = self.of_key.get_mut(&place) {
             of_key.retain(|other| *other != id);
@@ -139,6 +130,7 @@ impl Watches {
                 self.in_hive.remove(&watcher.slot);
             }
         }
+        Some(watcher)
     }
 
     /// Forgets what waits.

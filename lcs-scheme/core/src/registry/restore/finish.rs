@@ -37,11 +37,14 @@ impl<B: Backend> Registry<B> {
         };
         let _layers = self.keep_layers(taken).await;
         let hive = self.locks.no_steps(restore.slot().into()).await;
-        // What may not be now may be later; a stream that is not whole will never be.
-        if taken.finish().is_ok() {
-            self.with(|state| state.may_restore(&restore, taken))?;
-        }
-        let outcome = self.carry_out_restore(&restore, taken).await;
+        let outcome = match taken.finish() {
+            Ok(()) => {
+                // What may not be now may be later.
+                self.with(|state| state.may_restore(&restore, taken))?;
+                self.carry_out_restore(&restore, taken).await
+            }
+            Err(error) => Err(error),
+        };
         let end = match &outcome {
             Ok(()) => StreamEnd::Complete { keys: taken.keys() },
             Err(error) => StreamEnd::Failed(error.clone()),
@@ -58,7 +61,7 @@ impl<B: Backend> Registry<B> {
 
     /// Keeps the layers of a stream from being deleted meanwhile.
     async fn keep_layers(&self, intake: &Intake) -> Vec<Guard<'_>> {
-        let mut names: Vec<&str> = intake.layers().map(|(folded, ..)| folded).collect();
+        let mut names: Vec<&str> = intake.layers().map(|(folded, _)| folded).collect();
         names.sort_unstable();
         let mut held = Vec::new();
         for name in names {
@@ -71,7 +74,6 @@ impl<B: Backend> Registry<B> {
 
     /// Sends the step and tells those who watch. Nobody else changes which keys the hive has meanwhile.
     async fn carry_out_restore(&self, restore: &Restore, intake: &mut Intake) -> Result<(), Error> {
-        intake.finish()?;
         self.stage_restore(restore, intake).await?;
         let (slot, key) = (restore.slot(), restore.target.key);
         let under_way = self.step_alone(slot).await;
@@ -94,7 +96,7 @@ impl<B: Backend> Registry<B> {
     /// LCS's own keys may be others now, and say something else. False: some are missing, and have to be made.
     async fn own_restored(&self, restore: &Restore) -> bool {
         let before = self.with(|state| Rc::clone(&state.layers));
-        let found = self.find_own_keys().await;
+        let found = self.find_own_keys(false).await;
         if found {
             self.read_own_keys().await;
         }
@@ -113,7 +115,7 @@ impl<B: Backend> Registry<B> {
 impl State {
     /// Fails if a stream may not be restored for what its layers are.
     fn may_restore(&self, restore: &Restore, intake: &Intake) -> Result<(), Error> {
-        let above_base = intake.layers().any(|(folded, _, precedence)| {
+        let above_base = intake.layers().any(|(folded, precedence)| {
             let known = self.layers.get(folded).map_or(0, |layer| layer.precedence);
             folded != BASE_LAYER && (precedence > 0 || known > 0)
         });
@@ -121,8 +123,8 @@ impl State {
             return Err(Error::PrivilegeMissing);
         }
         let pending = |folded: &str| self.pending_deletion.contains(folded);
-        let uses_pending = intake.layers().any(|(folded, ..)| pending(folded));
-        let makes_pending = intake.made.iter().any(|layer| pending(layer.folded()));
+        let uses_pending = intake.layers().any(|(folded, _)| pending(folded));
+        let makes_pending = intake.made.iter().any(|layer| pending(layer));
         let forgets = restore.role.contains_deletions() && !self.pending_deletion.is_empty();
         if uses_pending || makes_pending || forgets {
             return Err(Error::Busy("layer pending deletion"));

@@ -6,21 +6,18 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 use lcs_abi::backup::{Decoder, Record};
-use lcs_abi::rsi::{KeyRecord, Mutation, Name, PathEntry, Target, ValueEntry};
+use lcs_abi::rsi::{KeyRecord, Mutation, PathEntry, Target, ValueEntry};
 use lcs_abi::{BASE_LAYER, Guid};
 
 use super::super::error::Error;
 use super::super::handles::KeyHandle;
 use super::super::settings::{Setting, Settings};
+use super::super::transaction::mutation_size;
 use super::role::Role;
 use crate::model::backup::{Checker, Item, Unsound};
-use crate::model::name::KeyName;
 
 /// What a record may be longer than the largest value, in bytes: its names and numbers.
 const RECORD_OVERHEAD: usize = 1 << 20;
-
-/// What a mutation is reckoned to take beside its texts and data, in bytes.
-const OVERHEAD: usize = 128;
 
 /// What the stream has said so far.
 pub(super) struct Intake {
@@ -33,9 +30,9 @@ pub(super) struct Intake {
     /// What the keys are that LCS needs itself, or that are layers.
     roles: HashMap<Guid, Role>,
     /// The layers that it uses, by folded name, with the precedence that they had.
-    layers: HashMap<String, (KeyName, u32)>,
+    layers: HashMap<String, u32>,
     /// Folded names of the layers that it makes by what it says under `Layers`.
-    pub(super) made: Vec<KeyName>,
+    pub(super) made: Vec<String>,
     /// Layers other than `base` that the values of the newest key have.
     value_layers: HashMap<String, usize>,
     newest: Guid,
@@ -65,8 +62,8 @@ impl Intake {
             made: Vec::new(),
             value_layers: HashMap::new(),
             newest: key,
+            bytes: mutation_size(&Mutation::RemoveSubtree { key }),
             mutations: Vec::from([Mutation::RemoveSubtree { key }]),
-            bytes: OVERHEAD,
             entries: 0,
             flags,
             target,
@@ -142,9 +139,8 @@ impl Intake {
     }
 
     /// The layers that the stream uses, by folded name, with the precedence that they had.
-    pub(super) fn layers(&self) -> impl Iterator<Item = (&str, &KeyName, u32)> {
-        let layers = self.layers.iter();
-        layers.map(|(folded, (name, precedence))| (folded.as_str(), name, *precedence))
+    pub(super) fn layers(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.layers.iter().map(|(folded, precedence)| (folded.as_str(), *precedence))
     }
 
     fn item(&mut self, item: Item, settings: &Settings) -> Result<(), Error> {
@@ -154,7 +150,7 @@ impl Intake {
                 if self.layers.len() >= settings.size(Setting::MaxTotalLayers) {
                     return Err(Error::LimitExceeded("MaxTotalLayers"));
                 }
-                self.layers.insert(name.folded().into(), (name, precedence));
+                self.layers.insert(name.folded().into(), precedence);
             }
             Item::Top { sd, last_write, volatile, link } => {
                 if (volatile, link) != self.flags {
@@ -176,7 +172,7 @@ impl Intake {
                     self.roles.insert(record.key, role);
                 }
                 if role == Role::Layer {
-                    self.made.extend(KeyName::from_source(&record.name));
+                    self.made.push(record.name.folded.clone());
                 }
                 self.put(Mutation::RestoreKey(record));
             }
@@ -243,7 +239,7 @@ impl Intake {
     }
 
     fn put(&mut self, mutation: Mutation) {
-        self.bytes += size(&mutation);
+        self.bytes += mutation_size(&mutation);
         self.mutations.push(mutation);
     }
 }
@@ -260,17 +256,4 @@ fn within(name: &str, settings: &Settings) -> Result<(), Error> {
         return Err(Error::NameTooLong);
     }
     Ok(())
-}
-
-fn size(mutation: &Mutation) -> usize {
-    let both = |name: &Name| name.display.len() + name.folded.len();
-    let variable = match mutation {
-        Mutation::WriteKey { sd, .. } => sd.as_ref().map_or(0, Vec::len),
-        Mutation::RestoreKey(record) => both(&record.name) + record.sd.len(),
-        Mutation::RestoreEntry(entry) => both(&entry.name) + both(&entry.layer),
-        Mutation::RestoreValue(value) => both(&value.name) + both(&value.layer) + value.data.len(),
-        Mutation::RestoreBlanket(blanket) => both(&blanket.layer),
-        _ => 0,
-    };
-    OVERHEAD + variable
 }

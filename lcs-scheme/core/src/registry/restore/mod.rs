@@ -18,14 +18,12 @@ use super::handles::{Handle, HandleId, KeyHandle};
 use super::hives::SlotId;
 use super::security::{Asking, Caller};
 use super::settings::Setting;
+use super::transaction::STAGE_BYTES;
 use super::{Registry, State};
 use crate::model::View;
 use crate::security::{Privileges, Sid, Token};
 use intake::Intake;
 use role::Role;
-
-/// Mutations are staged in the source about so many bytes at a time.
-const STAGE_BYTES: usize = 2 << 20;
 
 /// Stages of restores have numbers from here on; below are those of transactions.
 const FIRST_STAGE: u64 = 1 << 63;
@@ -215,10 +213,7 @@ impl<B: Backend> Registry<B> {
         let is_complete = matches!(end, StreamEnd::Complete { .. });
         self.backend.audit(AuditEvent::RestoreEnded { key, user, end });
         if !is_complete && self.require_connection(restore).is_ok() {
-            let drop = Request::DropStage { stage: restore.stage };
-            if let Err(error) = self.ask_done(restore.slot(), drop).await {
-                log::warn!("a stage could not be dropped: {error}");
-            }
+            self.drop_stage(restore.slot(), restore.stage).await;
         }
     }
 

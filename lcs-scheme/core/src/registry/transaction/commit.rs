@@ -30,7 +30,7 @@ use crate::model::name::ValueName;
 use crate::security::Token;
 
 /// Mutations beyond this many bytes are staged in the source, about so many at a time.
-const STAGE_BYTES: usize = 2 << 20;
+pub(in super::super) const STAGE_BYTES: usize = 2 << 20;
 
 /// How many keys, or values, are looked at at once.
 const CHECKED_AT_ONCE: usize = 64;
@@ -181,7 +181,7 @@ impl<B: Backend> Registry<B> {
         let writes = match writes {
             Ok(writes) => writes,
             Err(error) => {
-                self.drop_stage(slot, id, staged).await;
+                self.drop_staged(slot, id, staged).await;
                 return Err(error);
             }
         };
@@ -190,7 +190,7 @@ impl<B: Backend> Registry<B> {
             Ok(sent) => (sent.first_sequence, self.applied(slot, sent).await.map(drop)),
             Err(error) => {
                 self.with(|state| state.transactions.moves_on(id, Stage::Bound(slot, writes)));
-                self.drop_stage(slot, id, staged).await;
+                self.drop_staged(slot, id, staged).await;
                 return Err(error);
             }
         };
@@ -206,7 +206,7 @@ impl<B: Backend> Registry<B> {
             }
             Err(error) => {
                 self.with(|state| state.transactions.moves_on(id, Stage::Bound(slot, writes)));
-                self.drop_stage(slot, id, staged).await;
+                self.drop_staged(slot, id, staged).await;
                 Err(error)
             }
         }
@@ -233,16 +233,22 @@ impl<B: Backend> Registry<B> {
             }
             let more = Request::Stage { stage: id.into(), mutations: piece };
             if let Err(error) = self.ask_done(slot, more).await {
-                self.drop_stage(slot, id, true).await;
+                self.drop_stage(slot, id.into()).await;
                 return Err(error);
             }
         }
         Ok(())
     }
 
-    async fn drop_stage(&self, slot: SlotId, id: TransactionId, staged: bool) {
-        let drop = Request::DropStage { stage: id.into() };
-        if staged && let Err(error) = self.ask_done(slot, drop).await {
+    async fn drop_staged(&self, slot: SlotId, id: TransactionId, staged: bool) {
+        if staged {
+            self.drop_stage(slot, id.into()).await;
+        }
+    }
+
+    /// Has a source forget what it keeps aside.
+    pub(in super::super) async fn drop_stage(&self, slot: SlotId, stage: u64) {
+        if let Err(error) = self.ask_done(slot, Request::DropStage { stage }).await {
             log::warn!("a stage could not be dropped: {error}");
         }
     }

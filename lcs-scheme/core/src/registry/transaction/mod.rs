@@ -30,9 +30,10 @@ use super::settings::Setting;
 use super::{Registry, State};
 use crate::model::{Layer, View};
 use crate::security::{Parts, SecurityDescriptor, Sid};
+pub(super) use commit::STAGE_BYTES;
 pub(super) use touches::{Touch, Touched};
-pub(super) use writes::WriteSet;
 use writes::{KeyIsGone, Needed};
+pub(super) use writes::{WriteSet, mutation_size};
 
 /// How long the conditions of a transaction can be in bytes, so that they fit into every source's frames
 /// together with what belongs to them.

@@ -396,7 +396,8 @@ fn frame_size(condition: &Condition) -> usize {
     }
 }
 
-fn mutation_size(mutation: &Mutation) -> usize {
+/// About how much memory a mutation takes, in bytes.
+pub(in super::super) fn mutation_size(mutation: &Mutation) -> usize {
     let both = |name: &lcs_abi::rsi::Name| name.display.len() + name.folded.len();
     let variable = match mutation {
         Mutation::CreateKey(record) | Mutation::RestoreKey(record) => {
