@@ -85,8 +85,9 @@ impl<B: Backend> Registry<B> {
             self.with(|state| state.transactions.moves_on(id, Stage::Aborted));
         }
         let (writes, watched) = outcome?;
-        self.orphaned(slot, writes.orphans()).await;
+        // Who watches is told first: with an orphan go the entries under it.
         self.committed(watched).await;
+        self.orphaned(slot, writes.orphans()).await;
         drop((values, hive, layers));
         for layer in made {
             let user = token.user();

@@ -1,11 +1,11 @@
 //! What random histories have found, one by one.
 
-use lcs_abi::call::TransactionState;
-use lcs_abi::watch::{Notify, decode_events};
+use lcs_abi::call::{Derive, TransactionState};
+use lcs_abi::watch::{EventKind, Notify, decode_events};
 use lcs_core::registry::Error;
 
 use crate::common::Client;
-use crate::common::client::{ROOM, in_layer, layer, open_key, system};
+use crate::common::client::{ROOM, create_key, in_layer, layer, open_key, system};
 
 #[test]
 fn a_transaction_that_deletes_a_key_that_is_gone_meanwhile_is_aborted() {
@@ -97,4 +97,27 @@ fn a_rank_that_the_same_commit_lets_another_layer_mask_does_not_count() {
     let ranks: Vec<(&str, u32)> =
         table.iter().map(|layer| (layer.name.as_str(), layer.precedence)).collect();
     assert_eq!(ranks, [("Role", 0), ("base", 0), ("Policy", 3)]);
+}
+
+#[test]
+fn who_watches_a_key_below_that_of_a_layer_is_told_that_it_goes_with_the_layer() {
+    // It is visible in a view alone, so that it does not keep the layer's key from being deleted.
+    let (client, _) = Client::with_hive([layer("Role", 0, false)]);
+    let path = "Machine\\System\\Registry\\Layers\\Role";
+    let (scopes, private_layers, sealed) = (Vec::new(), vec!["Role".into()], false);
+    let root = client.registry.open_root(None, system().token).unwrap();
+    let view = client.derive(Some(root), Derive::View { scopes, private_layers, sealed }).unwrap();
+    let below = create_key(&format!("{path}\\a"), Some("Role"), false);
+    let key = client.derive(Some(view), below).unwrap();
+    client.set(key, "v", 3, &[1], Some("Role")).unwrap();
+    client.run(client.registry.notify(key, Notify { filter: 7, subtree: false })).unwrap();
+    let transaction = client.begin();
+    let inside = client.derive(Some(transaction), open_key(path)).unwrap();
+    client.delete(inside, None).unwrap();
+    client.close(inside);
+    client.commit(transaction).unwrap();
+    let events = decode_events(&client.registry.read_events(key, ROOM).unwrap()).unwrap();
+    let mut kinds: Vec<u32> = events.iter().map(|event| event.kind).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, [EventKind::ValueDeleted, EventKind::KeyDeleted].map(EventKind::code));
 }
