@@ -6,7 +6,7 @@ use lcs_abi::call::{
     DACL_SECURITY_INFORMATION, DeleteValue, Derive, SetSecurity, SetTombstone, SetValue,
     TransactionState, Unhide,
 };
-use lcs_abi::rsi::Request;
+use lcs_abi::rsi::{Answer, Request};
 use lcs_abi::security::Access;
 use lcs_abi::watch::Notify;
 use lcs_core::registry::{Error, Fault};
@@ -460,14 +460,26 @@ impl Player {
         }
     }
 
-    /// Drops what nobody could be asked to drop while the source was away, as a source does before it is back.
-    fn purge(&self, hive: Hive) {
+    /// Drops what nobody could be asked to drop while the source was away, as a source does before it is back. What
+    /// thereby loses its last entry, and somebody has open, LCS will not know to be an orphan.
+    fn purge(&mut self, hive: Hive) {
         let source = &self.sources[hive as usize];
         for (key, guid) in &self.guids {
             let is_there = self.model.committed.keys.contains_key(key);
             if !is_there && source.ask(&Request::ReadKey { key: *guid }).is_ok() {
-                source.ask(&Request::DropKey { key: *guid }).expect("an orphan");
+                let dropped = source.ask(&Request::DropKey { key: *guid });
+                let Ok(Answer::Orphans(orphans)) = dropped else { panic!("{dropped:?}") };
+                self.unknown_orphans.extend(orphans.into_iter().map(|orphan| (hive, orphan)));
             }
+        }
+    }
+
+    /// Drops the orphans that LCS does not know to be some, now that nobody has a key open.
+    pub fn purge_unknown_orphans(&mut self) {
+        while let Some((hive, key)) = self.unknown_orphans.pop() {
+            let dropped = self.sources[hive as usize].ask(&Request::DropKey { key });
+            let Ok(Answer::Orphans(orphans)) = dropped else { panic!("{dropped:?}") };
+            self.unknown_orphans.extend(orphans.into_iter().map(|orphan| (hive, orphan)));
         }
     }
 

@@ -76,6 +76,8 @@ pub struct Player {
     pub guids: BTreeMap<Key, Guid>,
     /// The sequence numbers of value entries, by the model's order, where they are known.
     pub sequences: BTreeMap<u64, u64>,
+    /// Keys that became orphans while their source was away.
+    pub unknown_orphans: Vec<(Hive, Guid)>,
     /// What there was under keys, and the streams that say so.
     pub backups: Vec<(Subtree, Vec<u8>)>,
     /// The generations of hives when somebody looked.
@@ -147,6 +149,7 @@ impl Player {
             transactions: Vec::new(),
             guids: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            unknown_orphans: Vec::new(),
             backups: Vec::new(),
             generations: BTreeMap::new(),
             numbers: 0,
@@ -494,6 +497,7 @@ impl Player {
         while !self.handles.is_empty() {
             self.close(0);
         }
+        self.purge_unknown_orphans();
         self.check_sources();
     }
 }
