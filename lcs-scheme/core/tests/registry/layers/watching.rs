@@ -151,12 +151,21 @@ impl Watch {
                 oldest.loose_left -= 1;
             }
             self.overflown = true;
-            if oldest.ordered.front() == Some(&overflow()) {
+            self.forget_empty();
+            // One that stood behind what is lost stands for that, too.
+            if let Some(oldest) = self.queue.front_mut()
+                && oldest.ordered.front() == Some(&overflow())
+            {
                 oldest.ordered.pop_front();
+                self.forget_empty();
             }
-            if oldest.ordered.is_empty() && oldest.loose_left == 0 {
-                self.queue.pop_front();
-            }
+        }
+    }
+
+    fn forget_empty(&mut self) {
+        let is_empty = |batch: &Batch| batch.ordered.is_empty() && batch.loose_left == 0;
+        while self.queue.front().is_some_and(is_empty) {
+            self.queue.pop_front();
         }
     }
 }
