@@ -5,13 +5,16 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
+use lcs_abi::Guid;
+use lcs_abi::rsi::PathEntry;
 use lcs_abi::watch::EventKind;
 
 use super::super::backend::Backend;
 use super::super::chain::Chain;
 use super::super::error::Error;
 use super::super::handles::{HandleId, KeyHandle};
-use super::super::watches::{WatcherId, nameless};
+use super::super::settings::Setting;
+use super::super::watches::{Watcher, WatcherId, nameless};
 use super::super::{Registry, State};
 use super::Restore;
 use super::intake::Intake;
@@ -66,6 +69,26 @@ impl<B: Backend> Registry<B> {
         }
     }
 
+    /// The keys from the target up to below its hive's root, each with the entries of its name. Where these cannot be
+    /// found out they are not there.
+    async fn way_down(&self, restore: &Restore) -> Vec<(Guid, Option<Vec<PathEntry>>)> {
+        let mut way = Vec::new();
+        if !self.with(|state| state.watches.some_subtree_in(restore.slot())) {
+            return way;
+        }
+        for at in restore.target.chain.upward() {
+            let Some(above) = &at.above else { break };
+            let site = restore.slot().into();
+            let entries = match self.lookup_folded(site, above.key, &at.name.folded).await {
+                Ok(found) => Some(found.entries),
+                Err(Error::NotFound(_)) => Some(Vec::new()),
+                Err(_) => None,
+            };
+            way.push((at.key, entries));
+        }
+        way
+    }
+
     /// Whether a key is no more. Where that cannot be found out it may still be there.
     async fn is_gone(&self, handle: &KeyHandle) -> bool {
         let record = self.read_key(handle.site.slot.into(), handle.key).await;
@@ -76,6 +99,7 @@ impl<B: Backend> Registry<B> {
     /// what they see.
     pub(super) async fn restored(&self, restore: &Restore, intake: &Intake, watching: Vec<Below>) {
         let returned = self.keys_come_back(restore, intake).await;
+        let way = self.way_down(restore).await;
         let mut deleted = Vec::new();
         let mut uncertain = returned;
         for Below { handle: id, visible } in watching {
@@ -98,7 +122,13 @@ impl<B: Backend> Registry<B> {
             uncertain.sort_unstable();
             uncertain.dedup();
             let chain = &restore.target.chain;
-            let above = state.watches.above(restore.slot(), chain).map(|(id, ..)| id);
+            let above = state.watches.above(restore.slot(), chain);
+            let above = above.filter(|(_, watcher, at)| {
+                // Nothing is known of the way if nobody watched from above when it was looked for.
+                let steps = way.get(..chain.depth - at.depth);
+                steps.is_none_or(|steps| state.reaches_down(steps, watcher))
+            });
+            let above = above.map(|(id, ..)| id);
             let uncertain = uncertain.into_iter().map(WatcherId::Handle);
             for id in above.chain(uncertain).collect::<Vec<_>>() {
                 tell(state, id, EventKind::Overflow);
@@ -121,7 +151,9 @@ impl<B: Backend> Registry<B> {
                 handles.iter().filter(orphaned).map(|(id, _)| *id).collect();
             (handles, returned)
         });
-        let mut known = HashMap::new();
+        // Whatever the stream has is below its top, which stays where it is.
+        let top = (restore.target.key, Some(Rc::clone(&restore.target.chain)));
+        let mut known = HashMap::from([top]);
         for (id, handle) in handles {
             self.with(|state| state.handles.named_again(slot, handle.key));
             match self.way_to(slot, handle.key, &mut known).await {
@@ -135,6 +167,19 @@ impl<B: Backend> Registry<B> {
 }
 
 impl State {
+    /// Whether a watcher sees what is below the last of these steps down from its key, the deepest first.
+    fn reaches_down(&self, steps: &[(Guid, Option<Vec<PathEntry>>)], watcher: &Watcher) -> bool {
+        let most = self.settings.size(Setting::MaxSubtreeWatchDepth);
+        if most > 0 && steps.len() > most {
+            return false;
+        }
+        let rules = self.rules(None, &watcher.view);
+        steps.iter().all(|(key, entries)| {
+            let entries = entries.as_ref();
+            entries.is_none_or(|entries| rules.resolve_name(entries) == Ok(Some(*key)))
+        })
+    }
+
     /// A handle's key is here now.
     fn move_handle(&mut self, id: HandleId, handle: &KeyHandle, chain: Rc<Chain>) {
         let Ok(name) = KeyName::new(&chain.name.display, usize::MAX) else { return };

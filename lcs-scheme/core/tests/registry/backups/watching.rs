@@ -5,7 +5,7 @@ use lcs_core::registry::HandleId;
 
 use super::with_everything;
 use crate::common::Client;
-use crate::common::client::ROOM;
+use crate::common::client::{ROOM, layer};
 use crate::common::streams::{back_up, restore};
 
 fn watch(client: &Client, path: &str, filter: u32, subtree: bool) -> HandleId {
@@ -79,4 +79,30 @@ fn a_key_that_comes_back_tells_whoever_watched_it() {
     client.set(deep, "y", 1, b"", None).unwrap();
     assert_eq!(told(&client, above), [EventKind::ValueSet]);
     assert_eq!(told(&client, deep), [EventKind::ValueSet]);
+}
+
+#[test]
+fn whoever_does_not_see_the_target_from_above_is_told_nothing() {
+    let (client, _, key) = with_everything();
+    let stream = back_up(&client, key).unwrap();
+    let above = watch(&client, "Test", NOTIFY_ALL, true);
+    client.hide(key, Some("policy")).unwrap();
+    assert_eq!(told(&client, above), [EventKind::SubkeyDeleted]);
+    restore(&client, key, &stream).unwrap();
+    assert_eq!(told(&client, above), []);
+}
+
+#[test]
+fn a_key_below_one_that_is_gone_is_where_it_was_after_a_restore() {
+    let (client, _) = Client::with_hive([layer("Role", 0, true)]);
+    let above = client.create_in("Test\\a", Some("Role")).unwrap();
+    let below = client.create_in("Test\\a\\b", Some("Role")).unwrap();
+    let deep = client.create("Test\\a\\b\\c").unwrap();
+    client.close(above);
+    let role = client.open("Machine\\System\\Registry\\Layers\\Role").unwrap();
+    client.delete(role, None).unwrap();
+    let stream = back_up(&client, deep).unwrap();
+    restore(&client, deep, &stream).unwrap();
+    assert_eq!(client.details(deep).unwrap().path, "Test\\a\\b\\c");
+    client.close(below);
 }

@@ -168,7 +168,7 @@ impl Model {
             }
         }
         for watch in self.watches.values_mut() {
-            if watch.key == top || watch.subtree && contents.is_below(top, watch.key) {
+            if watch.reaches(top, contents, bounds) {
                 watch.overflow(bounds);
             }
         }

@@ -97,8 +97,8 @@ impl Watch {
         self.filter & bit != 0
     }
 
-    /// Where a changed key is from the watched one on, if the watch is told of it.
-    fn path_to(&self, changed: Key, after: &Contents, bounds: Bounds) -> Option<String> {
+    /// The names from the watched key down to another, if each step is visible and there are not too many.
+    fn names_to(&self, changed: Key, after: &Contents, bounds: Bounds) -> Option<Vec<&str>> {
         let mut names = Vec::new();
         let mut key = changed;
         while key != self.key {
@@ -110,9 +110,20 @@ impl Watch {
             names.insert(0, record.name.text);
             key = record.parent;
         }
-        let may = |key: &Key| after.keys[key].granted(self.who).contains(Access::NOTIFY);
         let too_deep = bounds.depth > 0 && names.len() > bounds.depth;
-        if !names.is_empty() && (!self.subtree || !may(&changed) || too_deep) {
+        if !names.is_empty() && (!self.subtree || too_deep) { None } else { Some(names) }
+    }
+
+    /// Whether something below a key may change what the watch sees.
+    pub fn reaches(&self, key: Key, after: &Contents, bounds: Bounds) -> bool {
+        self.names_to(key, after, bounds).is_some()
+    }
+
+    /// Where a changed key is from the watched one on, if the watch is told of it.
+    fn path_to(&self, changed: Key, after: &Contents, bounds: Bounds) -> Option<String> {
+        let names = self.names_to(changed, after, bounds)?;
+        let may = |key: &Key| after.keys[key].granted(self.who).contains(Access::NOTIFY);
+        if !names.is_empty() && !may(&changed) {
             return None;
         }
         Some(names.join("\\"))
