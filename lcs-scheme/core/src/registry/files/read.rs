@@ -75,8 +75,9 @@ impl<B: Backend> Registry<B> {
                 (text.ok_or(Error::NotFound(NotFound::Value))?, Some(seen))
             }
         };
-        let more = text.len();
         self.with(|state| {
+            let held = file.texts.lock().reading.as_ref().map_or(0, Vec::len);
+            let more = text.len().saturating_sub(held);
             let take = |texts: &mut Texts| {
                 texts.reading = Some(text);
                 texts.ended = None;

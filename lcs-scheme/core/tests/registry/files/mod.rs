@@ -35,7 +35,6 @@ mod types {
     pub const SZ: u32 = 1;
     pub const BINARY: u32 = 3;
     pub const DWORD: u32 = 4;
-    pub const LINK: u32 = 6;
     pub const MULTI_SZ: u32 = 7;
     pub const QWORD: u32 = 11;
 }
