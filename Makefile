@@ -17,10 +17,10 @@ REDOX_CRATES := lcs-abi lcs-core lcs-daemon lcs-scheme loregd libreg regtool
 REDOX_RUST := env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$(TARGET)/redox"
 REDOX_NEEDS := Debian's packages rustc-web, cargo-web and rust-web-src
 
-.PHONY: help build run test lint redox-check fuzz model clean
+.PHONY: help build run test lint redox-check redox-overlay redox-overlay-remove fuzz model clean
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 28
 
 build: ## Build redox-hosted, lcs-scheme, loregd and regtool (in target/release)
 	cargo build $(CARGO_FLAGS) --release --bins -p hosted -p lcs-scheme -p loregd -p regtool
@@ -56,6 +56,12 @@ redox-check: ## Type-check for Redox what ships there
 	else \
 		echo "skipped: $(REDOX_NEEDS) are not installed"; \
 	fi
+
+redox-overlay: ## Put recipes, image configuration and source into a checkout of Redox, REDOX=DIR
+	@sh recipes/overlay.sh put "$(REDOX)"
+
+redox-overlay-remove: ## Take them out again, REDOX=DIR
+	@sh recipes/overlay.sh remove "$(REDOX)"
 
 fuzz: ## Run each fuzz target for SECONDS=60
 	@if cargo +nightly fuzz --version >/dev/null 2>&1; then \
