@@ -1,7 +1,7 @@
 //! Supervision with real processes: the example `smallest`, which prints its process id when it serves.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -148,6 +148,52 @@ fn the_child_dies_with_a_killed_supervisor() {
     let root = root();
     let mut supervisor = Supervisor::start(root.path(), &[]);
     supervisor.serving_child();
+    supervisor.signal(Signal::KILL);
+    assert!(supervisor.wait_for_silence().is_empty(), "no other child served");
+}
+
+#[test]
+fn a_child_ends_with_its_lifeline_also_where_no_signal_tells_it() {
+    let root = root();
+    // As a supervisor would start it, by a parent that goes on living.
+    let mut child = Command::new(smallest())
+        .env("REDOX_HOSTED", root.path())
+        .env("LCS_SUPERVISOR", std::process::id().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the example is built");
+    let mut lifeline = child.stdin.take().expect("piped");
+    let mut output = BufReader::new(child.stdout.take().expect("piped")).lines();
+    assert_eq!(output.next().expect("it serves").expect("text"), child.id().to_string());
+    // Only its end means something: more than a pipe holds is read, and the child serves on.
+    lifeline.write_all(&[b'x'; 1 << 20]).expect("it reads on");
+    drop(lifeline);
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+}
+
+#[test]
+fn a_supervisor_to_which_no_sigchld_comes_starts_the_next_child_and_ends_the_last() {
+    for how in ["--block-signal=CHLD", "--ignore-signal=CHLD"] {
+        let root = root();
+        let mut command = Command::new("env");
+        command.args([how, "--"]).arg(smallest()).arg("--supervise");
+        let mut supervisor = Supervisor::spawn(root.path(), command);
+        let first = supervisor.serving_child();
+        kill(first);
+        assert_ne!(supervisor.serving_child(), first);
+        supervisor.signal(Signal::TERM);
+        assert!(supervisor.wait_for_silence().is_empty(), "no other child served");
+        assert_eq!(supervisor.process.wait().expect("it ended").code(), Some(0));
+    }
+}
+
+#[test]
+fn a_stopped_child_dies_with_a_killed_supervisor() {
+    let root = root();
+    let mut supervisor = Supervisor::start(root.path(), &[]);
+    let child = supervisor.serving_child();
+    kill_process(child, Signal::STOP).expect("it lives");
     supervisor.signal(Signal::KILL);
     assert!(supervisor.wait_for_silence().is_empty(), "no other child served");
 }
