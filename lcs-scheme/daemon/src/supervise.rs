@@ -15,8 +15,9 @@
 //! supervisor closes the lifeline, waits for the child's end and ends with 0.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{self, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -36,7 +37,8 @@ const SUPERVISOR: &str = "LCS_SUPERVISOR";
 /// Call it from the main thread: on Linux a child dies when the thread that started it does.
 pub fn run(name: &str) -> Result<ExitCode, Error> {
     pid_file::write(name, Role::Supervisor, process::id());
-    let executable = env::current_exe().map_err(Error::Executable)?;
+    let executable =
+        executable(env::current_exe(), env::args_os().next()).map_err(Error::Executable)?;
     let (happens, events) = mpsc::channel();
     report_signals(happens.clone()).map_err(Error::Signals)?;
     let mut delays = Delays::default();
@@ -57,6 +59,18 @@ pub fn run(name: &str) -> Result<ExitCode, Error> {
         if told_to_end_within(delay, &events) {
             return Ok(ExitCode::SUCCESS);
         }
+    }
+}
+
+/// This program, from what the system says it is and the name it was called by.
+///
+/// Redox keeps the first 32 bytes of the path that was executed, so of a long one it says what is not there.
+/// Then, as when the file was replaced since, what is found by the name is as good.
+fn executable(told: io::Result<PathBuf>, called: Option<OsString>) -> io::Result<PathBuf> {
+    match (told, called) {
+        (Ok(told), _) if told.exists() => Ok(told),
+        (_, Some(called)) => Ok(called.into()),
+        (told, None) => told,
     }
 }
 
@@ -210,6 +224,19 @@ mod tests {
         assert_eq!(grown, [10, 30, 90, 270, 810, 2430, 5000, 5000]);
         assert_eq!(delays.next(Delays::MATURE).as_millis(), 10);
         assert_eq!(delays.next(young).as_millis(), 30);
+    }
+
+    #[test]
+    fn a_path_that_the_system_cut_off_gives_way_to_the_name_of_the_call() {
+        let called = || Some(OsString::from("daemon"));
+        let there = env::current_exe().unwrap();
+        assert_eq!(executable(Ok(there.clone()), called()).unwrap(), there);
+        let cut = there.parent().unwrap().join("no such prog");
+        assert_eq!(executable(Ok(cut.clone()), called()).unwrap(), Path::new("daemon"));
+        let unknown = || Err(ErrorKind::NotFound.into());
+        assert_eq!(executable(unknown(), called()).unwrap(), Path::new("daemon"));
+        assert_eq!(executable(Ok(cut.clone()), None).unwrap(), cut);
+        assert!(executable(unknown(), None).is_err());
     }
 
     #[test]
