@@ -10,6 +10,9 @@
 //! So neither needs a signal to learn of the other's end: Redox has no parent-death signal, and nothing
 //! depends on SIGCHLD there.
 //!
+//! Init waits for readiness, and Redox's for ever: a daemon that does not come up must not keep the system from
+//! booting. So when the delays between its deaths are at their longest, the supervisor tells init itself.
+//!
 //! A child that ends with code 0 or [`EXIT_USAGE`](crate::EXIT_USAGE) means it: the supervisor ends with
 //! the same code. Any other end, by a signal or with another code, is a death. On SIGTERM or SIGINT the
 //! supervisor closes the lifeline, waits for the child's end and ends with 0.
@@ -27,6 +30,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::pid_file::{self, Role};
+use crate::ready::{NOTIFY, ready};
 use crate::{EXIT_USAGE, Error, parent_death};
 
 /// Tells the child its supervisor's process id.
@@ -42,9 +46,15 @@ pub fn run(name: &str) -> Result<ExitCode, Error> {
     let (happens, events) = mpsc::channel();
     report_signals(happens.clone()).map_err(Error::Signals)?;
     let mut delays = Delays::default();
+    let mut given_up = false;
     loop {
         let begin = Instant::now();
-        let end = match start(name, &executable, happens.clone()) {
+        let mut command = command(&executable);
+        if given_up {
+            // Its descriptor is closed; a child could have a file of its own under that number.
+            command.env_remove(NOTIFY);
+        }
+        let end = match start(name, &mut command, happens.clone()) {
             Ok((pid, lifeline)) => match watch(lifeline, &events).map_err(Error::Wait)? {
                 End::Told => return Ok(ExitCode::SUCCESS),
                 End::Alone(status) => match final_code(status) {
@@ -56,6 +66,10 @@ pub fn run(name: &str) -> Result<ExitCode, Error> {
         };
         let delay = delays.next(begin.elapsed());
         eprintln!("{name}: supervisor: {end}; next start in {} ms", delay.as_millis());
+        if delay == Delays::LONGEST {
+            ready();
+            given_up = true;
+        }
         if told_to_end_within(delay, &events) {
             return Ok(ExitCode::SUCCESS);
         }
@@ -82,14 +96,23 @@ enum Event {
     Ended(io::Result<ExitStatus>),
 }
 
-/// Starts a child, whose end will be an event, and returns its process id and its lifeline.
-fn start(name: &str, executable: &Path, happens: Sender<Event>) -> io::Result<(u32, ChildStdin)> {
-    let arguments = env::args_os().skip(1).filter(|argument| argument != "--supervise");
-    let mut child = Command::new(executable)
-        .args(arguments)
+/// What starts a child.
+fn command(executable: &Path) -> Command {
+    let mut command = Command::new(executable);
+    command
+        .args(env::args_os().skip(1).filter(|argument| argument != "--supervise"))
         .env(SUPERVISOR, process::id().to_string())
-        .stdin(Stdio::piped())
-        .spawn()?;
+        .stdin(Stdio::piped());
+    command
+}
+
+/// Starts a child, whose end will be an event, and returns its process id and its lifeline.
+fn start(
+    name: &str,
+    command: &mut Command,
+    happens: Sender<Event>,
+) -> io::Result<(u32, ChildStdin)> {
+    let mut child = command.spawn()?;
     let lifeline = child.stdin.take().ok_or(ErrorKind::BrokenPipe)?;
     let pid = child.id();
     pid_file::write(name, Role::Daemon, pid);

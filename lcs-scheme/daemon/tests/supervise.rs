@@ -216,22 +216,45 @@ fn pid_files_name_the_supervisor_and_each_new_child() {
     assert_eq!(files.count(), 2, "drafts are gone");
 }
 
-#[test]
-fn readiness_reaches_init_and_a_later_child_is_not_disturbed() {
-    let root = root();
-    let fifo = root.path().join("notify");
+/// A supervisor whose `INIT_NOTIFY` is a fifo in the root, and the end of it that init reads.
+fn with_init(root: &Path, arguments: &[&str]) -> (Supervisor, File) {
+    let fifo = root.join("notify");
     let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo");
     assert!(made.success());
     // The shell opens descriptor 3 as init would hand it on.
     let mut command = Command::new("sh");
     command
         .arg("-c")
-        .arg(r#"INIT_NOTIFY=3 exec "$1" --supervise 3>"$2""#)
+        .arg(r#"notify=$1; shift; INIT_NOTIFY=3 exec "$@" 3>"$notify""#)
         .arg("sh")
+        .arg(&fifo)
         .arg(smallest())
-        .arg(&fifo);
-    let mut supervisor = Supervisor::spawn(root.path(), command);
-    let mut init = File::open(&fifo).expect("the fifo");
+        .arg("--supervise")
+        .args(arguments);
+    let supervisor = Supervisor::spawn(root, command);
+    let init = File::open(&fifo).expect("the fifo");
+    (supervisor, init)
+}
+
+#[test]
+fn init_waits_no_longer_than_a_few_deaths_for_a_daemon_that_does_not_come_up() {
+    let root = root();
+    let (mut supervisor, mut init) = with_init(root.path(), &["--panic"]);
+    let mut byte = [1; 1];
+    init.read_exact(&mut byte).expect("readiness");
+    assert_eq!(byte, [0]);
+    let deaths = supervisor.errors.by_ref().map(|line| line.expect("text"));
+    let last = deaths.filter(|line| line.contains("next start")).nth(6).expect("seven deaths");
+    assert!(last.ends_with("in 5000 ms"), "{last}");
+    // It goes on trying, and no child has the descriptor.
+    assert_eq!(init.read(&mut byte).expect("the end"), 0);
+    assert_eq!(supervisor.process.try_wait().expect("its state"), None);
+}
+
+#[test]
+fn readiness_reaches_init_and_a_later_child_is_not_disturbed() {
+    let root = root();
+    let (mut supervisor, mut init) = with_init(root.path(), &[]);
     let mut byte = [1; 1];
     init.read_exact(&mut byte).expect("readiness");
     assert_eq!(byte, [0]);
