@@ -2,4 +2,5 @@
 
 mod contents;
 mod overlay;
+mod places;
 mod project;
