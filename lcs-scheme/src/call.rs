@@ -20,10 +20,12 @@ use crate::raw::Incoming;
 pub enum Reply {
     /// A number, or an errno.
     Status(Result<usize, i32>),
-    /// A new handle's number, or an errno.
-    Opened(Result<usize, i32>),
+    /// A new handle's number and what the kernel does for it, or an errno.
+    Opened(Result<(usize, NewFdFlags), i32>),
     /// Bytes for the request's buffer, and their count.
     Bytes(Vec<u8>),
+    /// Bytes for the request's buffer, and 0.
+    Filled(Vec<u8>),
     /// ERANGE, with the length needed in the first bytes of the buffer.
     TooSmall(usize),
 }
@@ -82,14 +84,18 @@ impl Call {
         let status = |result: Result<usize, i32>| result.map_err(Error::new);
         let response = match reply {
             Reply::Status(result) => Response::new(status(result), incoming.into_request()),
-            Reply::Opened(Ok(number)) => {
-                let opened = OpenResult::ThisScheme { number, flags: NewFdFlags::empty() };
+            Reply::Opened(Ok((number, flags))) => {
+                let opened = OpenResult::ThisScheme { number, flags };
                 Response::open_dup_like(Ok(opened), incoming.into_request())
             }
             Reply::Opened(Err(error)) => Response::err(error, incoming.into_request()),
             Reply::Bytes(bytes) => {
                 incoming.copy_out(&bytes);
                 Response::ok(bytes.len(), incoming.into_request())
+            }
+            Reply::Filled(bytes) => {
+                incoming.copy_out(&bytes);
+                Response::ok(0, incoming.into_request())
             }
             Reply::TooSmall(needed) => {
                 incoming.copy_out(&(needed as u64).to_le_bytes());

@@ -26,6 +26,8 @@ pub fn of(error: &Error) -> i32 {
         Error::SourceDown | Error::SourceData | Error::NotRecorded => errno::EIO,
         Error::Source(error) => of_source(*error),
         Error::SequencesExhausted => errno::EOVERFLOW,
+        Error::NotADirectory => errno::ENOTDIR,
+        Error::IsADirectory => errno::EISDIR,
         Error::NotSupported => errno::EOPNOTSUPP,
         Error::BadHandle => errno::EBADF,
     }

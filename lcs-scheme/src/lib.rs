@@ -7,6 +7,7 @@
 //! - [`wake`]: how other threads end its sleep,
 //! - [`call`]: a request that is being worked on, and its one answer,
 //! - [`clock`]: how long callers wait,
+//! - [`files`]: `reg:` as files,
 //! - [`reg`]: handles of `reg:`, what is derived from them and called on them,
 //! - [`readers`]: reads of keys' handles that wait for events,
 //! - [`payloads`]: how much of large requests is held for each user,
@@ -28,6 +29,7 @@ pub mod clock;
 pub mod deadlines;
 pub mod errno;
 pub mod event_loop;
+pub mod files;
 pub mod identity;
 pub mod outbox;
 pub mod payloads;

@@ -16,12 +16,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use syscall::error::{EBADF, ECANCELED, EINVAL, ENOSPC, EOPNOTSUPP};
 use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_NONBLOCK};
-use syscall::schemev2::Opcode;
+use syscall::schemev2::{NewFdFlags, Opcode};
 
 use crate::call::{Call, Reply};
 use crate::deadlines::Moment;
 use crate::errno;
 use crate::event_loop::Shared;
+use crate::files;
 use crate::outbox::Outbox;
 use crate::payloads::Room;
 use crate::raw::Incoming;
@@ -35,7 +36,7 @@ pub const SHARED_ROOT: usize = 0;
 const MAX_PLAIN_REQUEST: usize = 256 << 10;
 
 /// How much of a stream is read or written at once, in bytes.
-const MAX_PIECE: usize = 1 << 20;
+pub const MAX_PIECE: usize = 1 << 20;
 
 /// Buffers up to this size, in bytes, are not counted.
 const SMALL: usize = 64 << 10;
@@ -53,15 +54,26 @@ fn handle(number: usize) -> Option<HandleId> {
 /// Takes on a request.
 pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
     let result = match (incoming.opcode(), handle(incoming.handle())) {
-        (Some(Opcode::OpenAt), base) => return open_at(shared, outbox, incoming, base),
+        (Some(Opcode::OpenAt), base) => return files::open_at(shared, outbox, incoming, base),
+        (Some(Opcode::UnlinkAt), base) => return files::unlink_at(shared, outbox, incoming, base),
         (Some(Opcode::Dup), base) => return derive(shared, outbox, incoming, base),
         (Some(Opcode::Call), Some(handle)) => return call(shared, outbox, incoming, handle),
         (Some(Opcode::Read), Some(handle)) if shared.registry.is_stream(handle) => {
             return read_stream(shared, outbox, incoming, handle);
         }
+        (Some(Opcode::Read), Some(handle)) if shared.registry.is_file(handle) => {
+            return files::read(shared, outbox, incoming, handle);
+        }
         (Some(Opcode::Read), Some(handle)) => return read(shared, outbox, incoming, handle),
         (Some(Opcode::Write), Some(handle)) if shared.registry.is_stream(handle) => {
             return write_stream(shared, outbox, incoming, handle);
+        }
+        (Some(Opcode::Write), Some(handle)) if shared.registry.is_file(handle) => {
+            return files::write(shared, outbox, incoming, handle);
+        }
+        (Some(Opcode::Write), Some(_)) => Err(EBADF),
+        (Some(Opcode::Fevent), Some(handle)) if shared.registry.is_file(handle) => {
+            return files::poll(shared, outbox, incoming, handle);
         }
         (Some(Opcode::Fevent), Some(handle)) => match shared.registry.is_readable(handle) {
             Ok(true) => Ok(EventFlags::EVENT_READ.bits()),
@@ -74,6 +86,7 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
             _ => Err(EINVAL),
         },
         (Some(_), None) => Err(EBADF),
+        (Some(_), Some(handle)) => return files::request(shared, outbox, incoming, handle),
         _ => Err(EOPNOTSUPP),
     };
     Call::new(incoming, outbox, &shared.clock).answer(Reply::Status(result));
@@ -115,27 +128,6 @@ fn close(shared: &Rc<Shared>, handle: HandleId) {
     shared.start_own(async move { own.registry.close(handle).await });
 }
 
-/// Opening the scheme itself, or a root handle, gives a root handle of one's own with the same view.
-fn open_at(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: Option<HandleId>) {
-    let context = incoming.caller();
-    let names_something = incoming.buffer_len() != 0;
-    let call = Call::new(incoming, outbox, &shared.clock);
-    if names_something {
-        call.answer(Reply::Opened(Err(EOPNOTSUPP)));
-        return;
-    }
-    let (own, answered) = (Rc::clone(shared), Rc::clone(&call));
-    shared.start(call, async move {
-        let opened = match own.identity.caller(&context).await {
-            Ok(caller) => {
-                own.registry.open_root(base, caller.token).map_err(|error| errno::of(&error))
-            }
-            Err(errno) => Err(errno),
-        };
-        give(&own, &answered, opened);
-    });
-}
-
 fn derive(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: Option<HandleId>) {
     let context = incoming.caller();
     let payload = incoming.copy_in_at_most(MAX_PLAIN_REQUEST);
@@ -162,7 +154,7 @@ fn derive(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, base: Op
 }
 
 /// Gives a new handle to whoever asked for it, or closes it if nobody wants it any more.
-fn give(shared: &Rc<Shared>, call: &Call, made: Result<HandleId, i32>) {
+pub fn give(shared: &Rc<Shared>, call: &Call, made: Result<HandleId, i32>) {
     match made {
         Err(errno) => {
             call.answer(Reply::Opened(Err(errno)));
@@ -172,7 +164,12 @@ fn give(shared: &Rc<Shared>, call: &Call, made: Result<HandleId, i32>) {
             close(shared, handle);
         }
         Ok(handle) => {
-            if !call.answer(Reply::Opened(Ok(number(handle)))) {
+            let mut flags = NewFdFlags::empty();
+            if shared.registry.is_file(handle) {
+                // The kernel keeps where it is read and written next.
+                flags |= NewFdFlags::POSITIONED;
+            }
+            if !call.answer(Reply::Opened(Ok((number(handle), flags)))) {
                 close(shared, handle);
             }
         }
@@ -256,7 +253,7 @@ fn call(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: Ha
 
 /// Waits until there is room for a request with a large buffer, whether it is to be read or filled, among those
 /// of the user that the handle acts for. SYSTEM waits for nobody.
-async fn room(shared: &Shared, handle: HandleId, length: usize) -> Option<Room> {
+pub async fn room(shared: &Shared, handle: HandleId, length: usize) -> Option<Room> {
     if length <= SMALL {
         return None;
     }

@@ -9,7 +9,7 @@ use lcs_core::registry::{ConnectionId, Setting};
 use lcs_core::security::Privileges;
 use syscall::error::{EBADF, EINVAL, EIO, ENOENT, EOPNOTSUPP, EPERM};
 use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_NONBLOCK};
-use syscall::schemev2::Opcode;
+use syscall::schemev2::{NewFdFlags, Opcode};
 
 use crate::call::{Call, Reply};
 use crate::event_loop::Shared;
@@ -75,7 +75,7 @@ fn open(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
             Ok(_) => Ok(own.sources.connect()),
         };
         let number = connected.map(|id| id.0 as usize);
-        if !answered.answer(Reply::Opened(number))
+        if !answered.answer(Reply::Opened(number.map(|number| (number, NewFdFlags::empty()))))
             && let Ok(id) = connected
         {
             own.sources.closed(id);

@@ -7,6 +7,7 @@ pub mod daemons;
 pub mod dice;
 pub mod echo;
 pub mod eventually;
+pub mod files;
 pub mod handles;
 pub mod harness;
 pub mod interruptible;

@@ -243,7 +243,7 @@ fn views_are_made_from_roots_and_pass_to_all_that_is_made_from_them() {
         for no_root in [&transaction, &key] {
             assert_eq!(errno(view(no_root, &[], &[], true)), Some(EBADF));
         }
-        assert_eq!(errno(key.openat("", O_RDONLY, 0)), Some(EBADF));
+        assert_eq!(errno(transaction.openat("", O_RDONLY, 0)), Some(EBADF));
     });
 }
 

@@ -9,7 +9,7 @@ use hosted as _;
 use lcs_abi::security::Access;
 use lcs_abi::value::ValueType;
 use lcs_abi::watch::{EventKind, NOTIFY_ALL, NOTIFY_SUBKEY, NOTIFY_VALUE};
-use libredox::errno::{EACCES, EAGAIN, EBADF, EINTR, EINVAL, ETIMEDOUT};
+use libredox::errno::{EACCES, EAGAIN, EBADF, EINTR, EINVAL, EISDIR, ETIMEDOUT};
 use libredox::flag::O_NONBLOCK;
 use libredox::{Fd, error::Result};
 use registry_tests::daemons;
@@ -258,7 +258,7 @@ fn whoever_waits_on_a_handle_that_is_disarmed_or_closed_waits_no_more() {
             let reader = Interruptible::start(scope, || errno(events(&disarmed, ROOM)));
             reader.waits();
             watch(&disarmed, 0, false).expect("a disarmed watch");
-            assert_eq!(reader.join(), Some(EINVAL));
+            assert_eq!(reader.join(), Some(EISDIR));
 
             let raw = closed.raw();
             let reader =
@@ -274,8 +274,8 @@ fn whoever_waits_on_a_handle_that_is_disarmed_or_closed_waits_no_more() {
 fn reading_what_is_not_watched_is_an_error() {
     session_in(lcs, |_| {
         let key = serve();
-        assert_eq!(errno(events(&key, ROOM)), Some(EINVAL));
-        assert_eq!(errno(events(&root(), ROOM)), Some(EBADF));
+        assert_eq!(errno(events(&key, ROOM)), Some(EISDIR));
+        assert_eq!(errno(events(&root(), ROOM)), Some(EISDIR));
         let cannot_watch = open(&root(), r"Machine\Key", Access::QUERY_VALUE).expect("the key");
         assert_eq!(errno(watch(&cannot_watch, NOTIFY_ALL, false)), Some(EACCES));
         assert_eq!(errno(watch(&key, 1 << 20, false)), Some(EINVAL));
@@ -284,7 +284,7 @@ fn reading_what_is_not_watched_is_an_error() {
         watch(&key, NOTIFY_ALL, false).expect("a watch");
         set(&key, "One");
         watch(&key, 0, false).expect("a disarmed watch");
-        assert_eq!(errno(events(&key, ROOM)), Some(EINVAL));
+        assert_eq!(errno(events(&key, ROOM)), Some(EISDIR));
     });
 }
 

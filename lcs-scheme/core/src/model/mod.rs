@@ -1,10 +1,12 @@
 //! The data model, without any operation that takes time.
 
 pub mod backup;
+pub mod file_name;
 pub mod layer;
 pub mod name;
 pub mod path;
 pub mod resolve;
+pub mod text;
 pub mod value;
 pub mod view;
 

@@ -65,6 +65,10 @@ pub enum Error {
     SourceData,
     /// There is no sequence number left.
     SequencesExhausted,
+    /// A value where a key is wanted.
+    NotADirectory,
+    /// A key where a value is wanted.
+    IsADirectory,
     /// Not known here.
     NotSupported,
     /// Not a handle, or not that kind of handle.
@@ -170,6 +174,8 @@ impl core::fmt::Display for Error {
             Error::Source(error) => write!(f, "source: {error}"),
             Error::SourceData => f.write_str("malformed data from the source"),
             Error::SequencesExhausted => f.write_str("sequence numbers exhausted"),
+            Error::NotADirectory => f.write_str("a value is no key"),
+            Error::IsADirectory => f.write_str("a key is no value"),
             Error::NotSupported => f.write_str("not supported"),
             Error::BadHandle => f.write_str("bad handle"),
         }

@@ -12,6 +12,7 @@ use super::backend::Backend;
 use super::backup::Backup;
 use super::chain::Chain;
 use super::error::{Error, NotFound};
+use super::files::File;
 use super::hives::SlotId;
 use super::open::Place;
 use super::reading::Site;
@@ -38,6 +39,8 @@ pub(super) enum Handle {
     Root(Rc<Token>, Rc<View>),
     /// A key.
     Key(Rc<KeyHandle>),
+    /// A value, or a link itself, of this key, as a file.
+    File(Rc<KeyHandle>, Rc<File>),
     /// A transaction of whoever has this token, in this view.
     Transaction(TransactionId, Rc<Token>, Rc<View>),
     /// A backup, to read.
@@ -51,7 +54,7 @@ impl Handle {
     fn token(&self) -> &Token {
         match self {
             Handle::Root(token, _) | Handle::Transaction(_, token, _) => token,
-            Handle::Key(handle) => &handle.token,
+            Handle::Key(handle) | Handle::File(handle, _) => &handle.token,
             Handle::Backup(backup) => &backup.token,
             Handle::Restore(restore) => &restore.token,
         }
@@ -61,9 +64,17 @@ impl Handle {
     fn view(&self) -> &Rc<View> {
         match self {
             Handle::Root(_, view) | Handle::Transaction(_, _, view) => view,
-            Handle::Key(handle) => &handle.view,
+            Handle::Key(handle) | Handle::File(handle, _) => &handle.view,
             Handle::Backup(backup) => &backup.view,
             Handle::Restore(restore) => restore.view(),
+        }
+    }
+
+    /// The key that it is of.
+    fn key(&self) -> Option<&Rc<KeyHandle>> {
+        match self {
+            Handle::Key(key) | Handle::File(key, _) => Some(key),
+            _ => None,
         }
     }
 
@@ -71,7 +82,7 @@ impl Handle {
     pub(super) fn transaction(&self) -> Option<TransactionId> {
         match self {
             Handle::Root(..) | Handle::Backup(_) | Handle::Restore(_) => None,
-            Handle::Key(handle) => handle.site.transaction,
+            Handle::Key(handle) | Handle::File(handle, _) => handle.site.transaction,
             Handle::Transaction(id, ..) => Some(*id),
         }
     }
@@ -173,7 +184,7 @@ impl Handles {
         for scope in &handle.view().scopes {
             *self.of_scopes.entry(*scope).or_default() += 1;
         }
-        if let Handle::Key(key) = &handle {
+        if let Some(key) = handle.key() {
             self.keys.entry((key.site.slot, key.key)).or_default().handles += 1;
         }
         Ok(HandleId(self.handles.insert(handle)))
@@ -190,17 +201,20 @@ impl Handles {
         }
     }
 
-    /// All handles of keys.
+    /// The key that a handle is of.
+    pub(super) fn key_of(&self, id: HandleId) -> Option<Rc<KeyHandle>> {
+        self.handles.get(id.0)?.key().cloned()
+    }
+
+    /// All handles of keys and their values.
     pub(super) fn keys(&self) -> impl Iterator<Item = (HandleId, Rc<KeyHandle>)> {
-        self.handles.iter().filter_map(|(id, handle)| match handle {
-            Handle::Key(key) => Some((HandleId(id), Rc::clone(key))),
-            _ => None,
-        })
+        let handles = self.handles.iter();
+        handles.filter_map(|(id, handle)| Some((HandleId(id), Rc::clone(handle.key()?))))
     }
 
     /// A handle's key is elsewhere now.
     pub(super) fn replace(&mut self, id: HandleId, moved: Rc<KeyHandle>) {
-        if let Some(Handle::Key(handle)) = self.handles.get_mut(id.0) {
+        if let Some(Handle::Key(handle) | Handle::File(handle, _)) = self.handles.get_mut(id.0) {
             *handle = moved;
         }
     }
@@ -306,6 +320,7 @@ impl State {
     pub(super) fn remove(&mut self, id: HandleId) -> Option<(SlotId, Guid)> {
         let handle = self.handles.remove(id)?;
         self.watches.closed(id);
+        self.files.forget_listing(id, handle.token().user());
         if !handle.view().scopes.is_empty() {
             self.retire();
         }
@@ -314,6 +329,10 @@ impl State {
         }
         match handle {
             Handle::Key(handle) => return self.handles.closed(&handle),
+            Handle::File(handle, file) => {
+                self.lost_file(&handle, &file);
+                return self.handles.closed(&handle);
+            }
             Handle::Backup(backup) => self.lost_backup(&backup),
             Handle::Restore(restore) => self.lost_restore(&restore),
             Handle::Root(..) | Handle::Transaction(..) => {}

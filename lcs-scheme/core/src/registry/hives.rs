@@ -24,12 +24,12 @@ pub(super) struct Slot {
     pub(super) name: KeyName,
     pub(super) scope: Option<Guid>,
     /// Known since the first registration; a source that resumes the hive must bring the same.
-    root: Option<Guid>,
+    pub(super) root: Option<Guid>,
     pub(super) state: HiveState,
     /// LCS has found or made there what it needs itself. Until then it is shown as starting.
     ready: bool,
     /// It was ready once: what LCS knows of it, of layers above all, is in force also while its source is away.
-    known: bool,
+    pub(super) known: bool,
     /// +1 for each committed change. Starts anew with each LCS.
     pub(super) generation: u64,
     /// Steps under way.

@@ -71,7 +71,7 @@ impl<T: serde::Serialize> Page<T> {
 }
 
 /// A walk over the visible children of a key, in the order of their folded names.
-struct ChildListing<'v> {
+pub(super) struct ChildListing<'v> {
     site: Site,
     view: &'v View,
     key: Guid,
@@ -80,7 +80,12 @@ struct ChildListing<'v> {
 }
 
 impl<'v> ChildListing<'v> {
-    fn new(site: Site, view: &'v View, key: Guid, after: Option<String>) -> ChildListing<'v> {
+    pub(super) fn new(
+        site: Site,
+        view: &'v View,
+        key: Guid,
+        after: Option<String>,
+    ) -> ChildListing<'v> {
         ChildListing { site, view, key, after, more: true }
     }
 }
@@ -148,7 +153,7 @@ impl<B: Backend> Registry<B> {
     }
 
     /// The visible ones of the next page of entries.
-    async fn next_children(
+    pub(super) async fn next_children(
         &self,
         listing: &mut ChildListing<'_>,
     ) -> Result<Option<Vec<KeyRecord>>, Error> {

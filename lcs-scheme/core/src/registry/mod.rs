@@ -10,6 +10,7 @@ mod chain;
 mod effects;
 mod error;
 mod explain;
+mod files;
 mod handles;
 mod hives;
 mod keys;
@@ -18,6 +19,7 @@ mod links;
 mod locks;
 mod open;
 mod own;
+mod queued;
 mod reading;
 mod restore;
 mod security;
@@ -46,6 +48,7 @@ pub use backend::{
     Address, AuditEvent, Backend, ConnectionId, Fault, KeyOpen, NotRecorded, StreamEnd,
 };
 pub use error::{Error, NotFound};
+pub use files::{Directory, DirectoryEntry, FileKind, FileStat, OpenFlags, SCHEME_PATH};
 pub use handles::HandleId;
 pub use security::Caller;
 pub use settings::{Setting, Settings};
@@ -56,6 +59,7 @@ use crate::model::name::{KeyName, ValueName};
 use crate::model::resolve::{PENDING, Rules};
 use backup::Backups;
 use cache::{Cache, OnItsWay, Touched};
+use files::Files;
 use handles::Handles;
 use hives::{Hives, SlotId};
 use locks::Locks;
@@ -99,6 +103,7 @@ struct State {
     watches: Watches,
     backups: Backups,
     restores: Restores,
+    files: Files,
     /// LCS's own keys, once `Machine` was in service.
     own: Option<Rc<OwnKeys>>,
     /// The folded names of layers whose entries some hive may still have.
@@ -170,6 +175,7 @@ impl<B: Backend> Registry<B> {
             watches: Watches::default(),
             backups: Backups::default(),
             restores: Restores::default(),
+            files: Files::default(),
             own: None,
             pending_deletion: HashSet::new(),
             rejected_metadata: Vec::new(),

@@ -42,11 +42,11 @@ pub(super) struct Place {
 }
 
 /// Where a path leads.
-struct Reached {
-    place: Place,
-    record: KeyRecord,
+pub(super) struct Reached {
+    pub(super) place: Place,
+    pub(super) record: KeyRecord,
     /// What its maker is granted on it, if it was made just now.
-    made: Option<Access>,
+    pub(super) made: Option<Access>,
 }
 
 /// A key to be opened or made.
@@ -150,6 +150,7 @@ impl<B: Backend> Registry<B> {
 
     /// Closes a handle. The key of the last one of an orphan is dropped.
     pub async fn close(&self, handle: HandleId) {
+        self.before_close(handle).await;
         if let Some((slot, key)) = self.with(|state| state.remove(handle)) {
             self.drop_orphans(slot, [key].into()).await;
         }
@@ -158,6 +159,16 @@ impl<B: Backend> Registry<B> {
 
     /// The handle of a key that a path led to, if all that is asked for is granted.
     async fn admit(&self, reached: Reached, asking: Asking) -> Result<HandleId, Error> {
+        let handle = self.granted(reached, &asking).await?;
+        self.with(|state| state.insert(Handle::Key(Rc::new(handle))))
+    }
+
+    /// The key that a path led to, if all that is asked for is granted.
+    pub(super) async fn granted(
+        &self,
+        reached: Reached,
+        asking: &Asking,
+    ) -> Result<KeyHandle, Error> {
         let Reached { place, record, made } = reached;
         let access = match made {
             Some(access) => access,
@@ -167,7 +178,7 @@ impl<B: Backend> Registry<B> {
             }
         };
         let name = KeyName::new(&record.name.display, usize::MAX)?;
-        let handle = KeyHandle {
+        Ok(KeyHandle {
             token: Rc::clone(asking.token()),
             site: place.site,
             view: place.view,
@@ -181,8 +192,7 @@ impl<B: Backend> Registry<B> {
             created: made.is_some(),
             restricted: asking.bounds.is_some(),
             layers: asking.layers().cloned(),
-        };
-        self.with(|state| state.insert(Handle::Key(Rc::new(handle))))
+        })
     }
 
     async fn open(
@@ -192,7 +202,7 @@ impl<B: Backend> Registry<B> {
         path: &str,
         open_link: bool,
     ) -> Result<Reached, Error> {
-        let (start, path) = self.start(base, asking.token(), path).await?;
+        let (start, path) = self.start(base, asking.token(), self.key_path(path)?).await?;
         self.follow(start, path.components(), open_link, &mut self.patience()).await
     }
 
@@ -202,7 +212,7 @@ impl<B: Backend> Registry<B> {
         asking: &Asking,
         making: &Making<'_>,
     ) -> Result<Reached, Error> {
-        let (start, path) = self.start(base, asking.token(), making.path).await?;
+        let (start, path) = self.start(base, asking.token(), self.key_path(making.path)?).await?;
         let mut patience = self.patience();
         let Some((name, parents)) = path.components().split_last() else {
             // A hive's root, which is there; a key cannot be created over itself.
@@ -247,13 +257,12 @@ impl<B: Backend> Registry<B> {
     }
 
     /// Where a path starts, and what of it remains to be followed.
-    async fn start(
+    pub(super) async fn start(
         &self,
         base: &Handle,
         token: &Token,
-        path: &str,
+        path: KeyPath,
     ) -> Result<(Place, KeyPath), Error> {
-        let path = self.key_path(path)?;
         match base {
             Handle::Key(handle) => {
                 self.require_named(handle.site, handle.key)?;
@@ -264,7 +273,7 @@ impl<B: Backend> Registry<B> {
                 place.site.transaction = base.transaction();
                 Ok((place, path))
             }
-            Handle::Backup(_) | Handle::Restore(_) => Err(Error::BadHandle),
+            Handle::File(..) | Handle::Backup(_) | Handle::Restore(_) => Err(Error::BadHandle),
         }
     }
 
@@ -310,7 +319,7 @@ impl<B: Backend> Registry<B> {
     }
 
     /// Follows names, and the links that they lead to; one at the end only if not `open_link`.
-    async fn follow(
+    pub(super) async fn follow(
         &self,
         start: Place,
         names: &[KeyName],
@@ -339,7 +348,11 @@ impl<B: Backend> Registry<B> {
     }
 
     /// What a link leads to.
-    async fn follow_link(&self, link: &Place, patience: &mut Patience) -> Result<Reached, Error> {
+    pub(super) async fn follow_link(
+        &self,
+        link: &Place,
+        patience: &mut Patience,
+    ) -> Result<Reached, Error> {
         let (root, names) = self.enter_link(link, patience).await?;
         self.follow(root, &names, false, patience).await
     }

@@ -234,11 +234,20 @@ impl<B: Backend> Registry<B> {
     /// `NotFound` where the layer has no entry or a HIDDEN one, `NotEmpty` where the key that would go has
     /// children visible in the global view, `Invalid` for a hive's root.
     pub async fn delete_key(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
-        let handle = self.structural(id)?;
+        self.delete_key_of(&*self.key(id)?, request).await
+    }
+
+    /// Removes a layer's entry for a key.
+    pub(super) async fn delete_key_of(
+        &self,
+        handle: &KeyHandle,
+        request: call::LayerOnly,
+    ) -> Result<(), Error> {
+        self.require_structural(handle)?;
         let site = handle.site;
         let _layer = self.keep_layer(site, request.layer.as_deref()).await;
-        let layer = self.layer_for(&handle, request.layer.as_deref())?;
-        let deleted_layer = self.may_delete_here(&handle, &layer)?;
+        let layer = self.layer_for(handle, request.layer.as_deref())?;
+        let deleted_layer = self.may_delete_here(handle, &layer)?;
         let goes = match &deleted_layer {
             Some(layer) if site.transaction.is_none() => {
                 Some(self.locks.layer_goes(layer.folded()).await)
@@ -285,7 +294,8 @@ impl<B: Backend> Registry<B> {
     /// Writes a HIDDEN entry over the handle's key, in a layer that does not name a key there itself: its
     /// entry would be lost, and with it the key.
     pub async fn hide_key(&self, id: HandleId, request: call::LayerOnly) -> Result<(), Error> {
-        let handle = self.structural(id)?;
+        let handle = self.key(id)?;
+        self.require_structural(&handle)?;
         let _layer = self.keep_layer(handle.site, request.layer.as_deref()).await;
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
         self.may_hide_here(&handle)?;
@@ -370,13 +380,14 @@ impl<B: Backend> Registry<B> {
         Ok(())
     }
 
-    /// A handle whose key's own entries may be changed: it has DELETE, and its key is named and no root.
-    fn structural(&self, id: HandleId) -> Result<Rc<KeyHandle>, Error> {
-        let handle = self.key_with(id, Access::DELETE)?;
+    /// Fails unless the entries of the handle's own key may be changed: it has DELETE, and its key is named and
+    /// no root.
+    fn require_structural(&self, handle: &KeyHandle) -> Result<(), Error> {
+        handle.require(Access::DELETE)?;
         if handle.is_hive_root() {
             return Err(Error::Invalid("a hive's root stays"));
         }
-        self.require_named(handle.site, handle.key).map(|()| handle)
+        self.require_named(handle.site, handle.key)
     }
 
     /// Whether a key has children that the global view shows.

@@ -34,13 +34,7 @@ impl<B: Backend> Registry<B> {
     ) -> Result<QueryValueAnswer, Error> {
         let handle = self.key_with(id, Access::QUERY_VALUE)?;
         let name = self.value_name(&request.name)?;
-        let (site, view) = (handle.site, &handle.view);
-        let found = self.value(site, view, handle.key, &name).await?;
-        let winner = self.resolve_value(site, view, found.entries, &found.blankets)?;
-        if winner.is_none() {
-            // A key that is gone has no values; say that it is gone.
-            self.read_key(handle.site, handle.key).await?;
-        }
+        let winner = self.effective_value(&handle, &name).await?;
         let winner = winner.ok_or(Error::NotFound(NotFound::Value))?;
         Ok(QueryValueAnswer {
             value_type: winner.value_type,
@@ -48,6 +42,22 @@ impl<B: Backend> Registry<B> {
             sequence: committed(winner.sequence),
             layer: winner.layer.display,
         })
+    }
+
+    /// What a name of a key's values stands for.
+    pub(super) async fn effective_value(
+        &self,
+        handle: &KeyHandle,
+        name: &ValueName,
+    ) -> Result<Option<ValueEntry>, Error> {
+        let (site, view) = (handle.site, &handle.view);
+        let found = self.value(site, view, handle.key, name).await?;
+        let winner = self.resolve_value(site, view, found.entries, &found.blankets)?;
+        if winner.is_none() {
+            // A key that is gone has no values; say that it is gone.
+            self.read_key(handle.site, handle.key).await?;
+        }
+        Ok(winner)
     }
 
     /// A page of the effective values, at most `budget` bytes long when encoded.
@@ -86,20 +96,29 @@ impl<B: Backend> Registry<B> {
         id: HandleId,
         request: SetValue,
     ) -> Result<SetValueAnswer, Error> {
-        let SetValue { name, value_type, data, layer, expected_sequence } = request;
         let handle = self.key_with(id, Access::SET_VALUE)?;
+        self.set_value_of(&handle, request).await
+    }
+
+    /// Writes a value of a key, which the handle may, into a layer.
+    pub(super) async fn set_value_of(
+        &self,
+        handle: &KeyHandle,
+        request: SetValue,
+    ) -> Result<SetValueAnswer, Error> {
+        let SetValue { name, value_type, data, layer, expected_sequence } = request;
         let name = self.value_name(&name)?;
         let max_size = self.with(|state| state.settings.size(Setting::MaxValueSize));
         let content = Content::new(value_type, data, max_size)?;
         let _layer = self.keep_layer(handle.site, layer.as_deref()).await;
-        let layer = self.layer_for(&handle, layer.as_deref())?;
+        let layer = self.layer_for(handle, layer.as_deref())?;
         let condition = expected_sequence.map(|sequence| Condition::ValueIs {
             key: handle.key,
             name: name.folded().into(),
             layer: layer.folded.clone(),
             sequence: (sequence != 0).then_some(sequence),
         });
-        let sequence = self.write_value(&handle, &name, layer, content, condition).await?;
+        let sequence = self.write_value(handle, &name, layer, content, condition).await?;
         Ok(SetValueAnswer { sequence })
     }
 
@@ -159,13 +178,22 @@ impl<B: Backend> Registry<B> {
     /// Removes a layer's entry for a value name; one that is not there is no error.
     pub async fn delete_value(&self, id: HandleId, request: DeleteValue) -> Result<(), Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
+        self.delete_value_of(&handle, request).await
+    }
+
+    /// Removes a layer's entry for a value name of a key, which the handle may.
+    pub(super) async fn delete_value_of(
+        &self,
+        handle: &KeyHandle,
+        request: DeleteValue,
+    ) -> Result<(), Error> {
         let name = self.value_name(&request.name)?;
         let _layer = self.keep_layer(handle.site, request.layer.as_deref()).await;
-        let layer = self.layer_for(&handle, request.layer.as_deref())?;
+        let layer = self.layer_for(handle, request.layer.as_deref())?;
         let (name, layer) = (name.folded().into(), layer.folded);
         let _in_transaction = self.step_in(handle.site).await;
         let delete = Mutation::DeleteValue { key: handle.key, name, layer };
-        self.change_values(&handle, Vec::new(), delete).await?;
+        self.change_values(handle, Vec::new(), delete).await?;
         Ok(())
     }
 

@@ -5,19 +5,20 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use lcs_abi::Guid;
 use lcs_abi::security::Access;
-use lcs_abi::watch::{Event, EventKind, NOTIFY_ALL, Notify, event_record};
+use lcs_abi::watch::{Event, EventKind, NOTIFY_ALL, NOTIFY_VALUE, Notify, event_record};
 
 use super::backend::Backend;
 use super::chain::Chain;
 use super::error::Error;
 use super::handles::{Handle, HandleId, KeyHandle};
 use super::hives::SlotId;
+use super::queued::Queued;
 use super::settings::{Setting, Settings};
 use super::{Registry, State};
-use crate::model::View;
+use crate::model::{View, fold};
 use crate::security::{Sid, Token};
 
 /// What an event is reckoned to take beside its texts, in bytes.
@@ -46,6 +47,8 @@ pub(super) struct Watcher {
     /// `NOTIFY_*`.
     pub(super) filter: u32,
     pub(super) subtree: bool,
+    /// Only whether the value of this folded name changed is of interest, and nothing is queued.
+    file: Option<String>,
 }
 
 /// The events that wait to be read from a handle.
@@ -69,8 +72,10 @@ pub(super) struct Watches {
     /// How many there are in a hive, and how many of them see what is below their key.
     in_hive: HashMap<SlotId, (usize, usize)>,
     /// About how much memory the events take that wait for each user.
-    bytes_of_users: HashMap<Sid, usize>,
+    queued: Queued,
     readable: Vec<HandleId>,
+    /// Files whose values changed since they were read.
+    changed: HashSet<HandleId>,
 }
 
 fn size(event: &Event) -> usize {
@@ -84,6 +89,12 @@ pub(super) fn nameless(kind: EventKind) -> Event {
 
 fn is_overflow(event: Option<&Event>) -> bool {
     event.is_some_and(|event| event.kind == EventKind::Overflow.code())
+}
+
+/// Whether an event says that the value of this folded name may be another now.
+fn may_change(event: &Event, name: &str) -> bool {
+    let of_values = [EventKind::ValueSet.code(), EventKind::ValueDeleted.code()];
+    !of_values.contains(&event.kind) || fold(&event.name) == name
 }
 
 impl Watches {
@@ -144,15 +155,22 @@ impl Watches {
     pub(super) fn closed(&mut self, id: HandleId) {
         self.disarm(WatcherId::Handle(id));
         self.forget(id);
+        self.changed.remove(&id);
+    }
+
+    /// Whether a file's value changed since it was read.
+    pub(super) fn has_changed(&self, id: HandleId) -> bool {
+        self.changed.contains(&id)
+    }
+
+    /// A file is being read.
+    pub(super) fn being_read(&mut self, id: HandleId) {
+        self.changed.remove(&id);
     }
 
     fn freed(&mut self, user: Option<Sid>, bytes: usize) {
-        let Some(user) = user else { return };
-        if let Some(of_user) = self.bytes_of_users.get_mut(&user) {
-            *of_user -= bytes;
-            if *of_user == 0 {
-                self.bytes_of_users.remove(&user);
-            }
+        if let Some(user) = user {
+            self.queued.replace(user, bytes, 0);
         }
     }
 
@@ -209,6 +227,12 @@ impl Watches {
         let (Some(watcher), WatcherId::Handle(handle)) = (self.watchers.get(&id), id) else {
             return;
         };
+        if let Some(name) = &watcher.file {
+            if may_change(&event, name) && self.changed.insert(handle) {
+                self.readable.push(handle);
+            }
+            return;
+        }
         let user = watcher.token.user();
         let queue = self.queues.entry(handle).or_default();
         if is_overflow(Some(&event)) && is_overflow(queue.events.back()) {
@@ -230,13 +254,11 @@ impl Watches {
                 queue.events.push_front(overflow);
             }
         }
-        let of_user = self.bytes_of_users.entry(user).or_default();
-        *of_user = *of_user + queue.bytes - before;
-        if *of_user > settings.size(Setting::MaxQueuedBytesPerUser) {
-            *of_user -= queue.bytes;
+        self.queued.replace(user, before, queue.bytes);
+        if self.queued.of(&user) > settings.size(Setting::MaxQueuedBytesPerUser) {
             let overflow = nameless(EventKind::Overflow);
+            self.queued.replace(user, queue.bytes, size(&overflow));
             queue.bytes = size(&overflow);
-            *of_user += queue.bytes;
             queue.events = [overflow].into();
         }
         if !queue.told {
@@ -247,7 +269,7 @@ impl Watches {
 
     /// About how much memory the events take that wait for a user.
     pub(super) fn bytes_of(&self, user: &Sid) -> usize {
-        self.bytes_of_users.get(user).copied().unwrap_or_default()
+        self.queued.of(user)
     }
 
     /// Tells everybody who watches in a hive that what happened is not known.
@@ -278,7 +300,7 @@ impl Watches {
         let mut records = Vec::new();
         let Some(queue) = self.queues.get_mut(&id) else {
             let armed = self.watchers.contains_key(&WatcherId::Handle(id));
-            return if armed { Ok(records) } else { Err(Error::Invalid("no watch is armed")) };
+            return if armed { Ok(records) } else { Err(Error::IsADirectory) };
         };
         let mut freed = 0;
         while let Some(event) = queue.events.front() {
@@ -314,13 +336,20 @@ impl Watcher {
             token: Rc::clone(&handle.token),
             filter: request.filter,
             subtree: request.subtree,
+            file: None,
         }
+    }
+
+    /// What somebody wants to know who polls the file of a value.
+    pub(super) fn of_file(handle: &KeyHandle, name: &str) -> Watcher {
+        let request = Notify { filter: NOTIFY_VALUE, subtree: false };
+        Watcher { file: Some(name.into()), ..Watcher::of_client(handle, request) }
     }
 
     /// What LCS wants to know of its own keys: everything, as everybody sees it.
     pub(super) fn own(slot: SlotId, key: Guid, parent: Guid) -> Watcher {
         let (view, token) = (Rc::default(), Rc::new(Token::system()));
-        Watcher { slot, key, parent, view, token, filter: NOTIFY_ALL, subtree: true }
+        Watcher { slot, key, parent, view, token, filter: NOTIFY_ALL, subtree: true, file: None }
     }
 }
 
@@ -361,10 +390,13 @@ impl<B: Backend> Registry<B> {
     /// As many whole records of events as fit into so many bytes; none if none waits.
     ///
     /// # Errors
-    /// `BufferTooSmall`: the first one does not fit; it waits on. `Invalid`: no watch is armed. `BadHandle`: it
+    /// `BufferTooSmall`: the first one does not fit; it waits on. `IsADirectory`: no watch is armed. `BadHandle`: it
     /// is no key's handle.
     pub fn read_events(&self, id: HandleId, room: usize) -> Result<Vec<u8>, Error> {
         self.with(|state| {
+            if let Handle::Root(..) = state.handles.get(id)? {
+                return Err(Error::IsADirectory);
+            }
             state.handles.key(id)?;
             state.watches.read(id, room)
         })
@@ -386,6 +418,7 @@ impl<B: Backend> Registry<B> {
     pub fn is_readable(&self, id: HandleId) -> Result<bool, Error> {
         self.with(|state| match state.handles.get(id)? {
             Handle::Key(_) => Ok(state.watches.is_readable(id)),
+            Handle::File(..) => Ok(state.watches.has_changed(id)),
             Handle::Transaction(transaction, ..) => Ok(state.transactions.has_ended(transaction)),
             // What comes next of a stream is made when somebody reads it.
             Handle::Backup(_) => Ok(true),

@@ -42,6 +42,7 @@ pub struct Account<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     uid: u32,
+    gid: u32,
     user: Sid,
     primary_group: Sid,
     /// The user, and all groups, sorted.
@@ -67,7 +68,7 @@ impl Token {
         }
         sids.sort_unstable();
         sids.dedup();
-        Token { uid, user, primary_group: Sid::group(gid), sids, privileges }
+        Token { uid, gid, user, primary_group: Sid::group(gid), sids, privileges }
     }
 
     /// The token under which LCS itself works.
@@ -84,6 +85,11 @@ impl Token {
     /// The user as the system numbers it.
     pub fn uid(&self) -> u32 {
         self.uid
+    }
+
+    /// The primary group as the system numbers it.
+    pub fn gid(&self) -> u32 {
+        self.gid
     }
 
     /// The user, who owns what it makes.

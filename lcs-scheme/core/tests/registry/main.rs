@@ -4,6 +4,7 @@ mod backups;
 mod cache;
 mod common;
 mod concurrency;
+mod files;
 mod histories;
 mod hostile;
 mod layer_deletion;

@@ -5,7 +5,6 @@ mod intake;
 mod role;
 mod tell;
 
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -16,8 +15,8 @@ use super::backend::{AuditEvent, Backend, ConnectionId, StreamEnd};
 use super::error::Error;
 use super::handles::{Handle, HandleId, KeyHandle};
 use super::hives::SlotId;
+use super::queued::Queued;
 use super::security::{Asking, Caller};
-use super::settings::Setting;
 use super::transaction::STAGE_BYTES;
 use super::{Registry, State};
 use crate::model::View;
@@ -67,7 +66,7 @@ pub(super) struct Restores {
     /// Stages given out.
     last: u64,
     /// How much is kept for each user, in bytes.
-    bytes_of_users: BTreeMap<Sid, usize>,
+    queued: Queued,
     /// Their handles were closed, and it is not known yet whether they had come to their end.
     closed: Vec<Rc<Restore>>,
 }
@@ -75,7 +74,7 @@ pub(super) struct Restores {
 impl Restores {
     /// How much is kept for a user, in bytes.
     pub(super) fn bytes_of(&self, user: &Sid) -> usize {
-        self.bytes_of_users.get(user).copied().unwrap_or_default()
+        self.queued.of(user)
     }
 
     /// Whether some were closed that may not have come to their end.
@@ -86,11 +85,7 @@ impl Restores {
     /// Counts what is kept for a restore now.
     fn count(&mut self, restore: &Restore, bytes: usize) {
         let before = core::mem::replace(&mut *restore.counted.lock(), bytes);
-        let of_user = self.bytes_of_users.entry(restore.token.user()).or_default();
-        *of_user = *of_user + bytes - before;
-        if *of_user == 0 {
-            self.bytes_of_users.remove(&restore.token.user());
-        }
+        self.queued.replace(restore.token.user(), before, bytes);
     }
 }
 
@@ -179,11 +174,7 @@ impl<B: Backend> Registry<B> {
         self.with(|state| {
             intake.push(piece, &state.settings)?;
             state.restores.count(restore, intake.memory());
-            let user = restore.token.user();
-            if state.queued_of(&user) > state.settings.size(Setting::MaxQueuedBytesPerUser) {
-                return Err(Error::LimitExceeded("MaxQueuedBytesPerUser"));
-            }
-            Ok(())
+            state.require_room(&restore.token.user(), 0)
         })
     }
 

@@ -103,7 +103,7 @@ impl<B: Backend> Registry<B> {
         let mut deleted = Vec::new();
         let mut uncertain = returned;
         for Below { handle: id, visible } in watching {
-            let Ok(handle) = self.with(|state| state.handles.key(id)) else { continue };
+            let Some(handle) = self.with(|state| state.handles.key_of(id)) else { continue };
             let brought = intake.has(handle.key);
             // One that is below a key to which no entry leads is there as before.
             let gone = !brought && self.is_gone(&handle).await;

@@ -139,9 +139,9 @@ impl Transaction {
 
 /// What all transactions of a user count for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Usage {
+pub(super) struct Usage {
     active: usize,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// All transactions that somebody has a handle of.
@@ -264,7 +264,7 @@ impl Transactions {
         }
     }
 
-    fn of_user(&self, user: &Sid) -> Usage {
+    pub(super) fn of_user(&self, user: &Sid) -> Usage {
         self.of_users.get(user).copied().unwrap_or_default()
     }
 
@@ -341,12 +341,6 @@ impl State {
         }
     }
 
-    /// About how much memory is taken by what waits for a user: write sets, restores and events; in bytes.
-    pub(super) fn queued_of(&self, user: &Sid) -> usize {
-        let writes = self.transactions.of_user(user).bytes;
-        writes + self.watches.bytes_of(user) + self.restores.bytes_of(user)
-    }
-
     /// Takes mutations into a transaction's write set, and binds it if these are its first.
     pub(super) fn write_in(
         &mut self,
@@ -356,7 +350,6 @@ impl State {
         write: impl FnOnce(&mut WriteSet) -> Result<(), KeyIsGone>,
     ) -> Result<(), Error> {
         let max_bytes = self.settings.size(Setting::MaxTransactionBytes);
-        let max_queued = self.settings.size(Setting::MaxQueuedBytesPerUser);
         let max_bound = self.settings.size(Setting::MaxBoundTransactionsPerSource);
         let transaction = self.open_transaction(id)?;
         let (user, is_bound) = (transaction.user, matches!(transaction.stage, Stage::Bound(..)));
@@ -365,9 +358,7 @@ impl State {
         if !is_bound && on_source.map(|(_, count)| count).sum::<usize>() >= max_bound {
             return Err(Error::Busy("MaxBoundTransactionsPerSource"));
         }
-        if self.queued_of(&user) + needed.bytes > max_queued {
-            return Err(Error::LimitExceeded("MaxQueuedBytesPerUser"));
-        }
+        self.require_room(&user, needed.bytes)?;
         let written = self.transactions.change(id, |transaction| {
             let (bytes, frame_bytes) = match &transaction.stage {
                 Stage::Unbound => (0, 0),

@@ -46,7 +46,7 @@ impl Player {
         let readable = self.client.registry.is_readable(id);
         let read = self.client.registry.read_events(id, ROOM);
         let Some(watch) = self.model.watches.get_mut(&number) else {
-            assert!(matches!(read, Err(Error::Invalid(_))), "{read:?}");
+            assert!(matches!(read, Err(Error::IsADirectory)), "{read:?}");
             return;
         };
         let overflown = std::mem::take(&mut watch.overflown);
