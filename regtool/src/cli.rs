@@ -110,7 +110,7 @@ pub enum Command {
     /// Hide a key in a layer
     ///
     /// Where the layer wins there is no such key, nor what is below it, whatever layers of lower precedence say.
-    /// What the layer has of that name is replaced. A link is hidden itself, not what it leads to.
+    /// A layer that has the key itself cannot hide it. A link is hidden itself, not what it leads to.
     Hide(Hide),
     /// Take back what hide did
     Unhide(Unhide),

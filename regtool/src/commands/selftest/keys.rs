@@ -54,7 +54,7 @@ pub fn names(ground: &Ground) -> Outcome {
     let key = ground.key("names")?;
     // As long as is allowed everywhere.
     let long = "ä".repeat(32);
-    let names = ["with space", "50%", "@", "\"quoted\"", "new\nline", ".", "..", "Größe", &long];
+    let names = ["with space", "50%", "@", "\"quoted\"", "new\nline", ".", "..", "Tür", &long];
     for name in names {
         create(&key, name)?;
         set_text(&key, name, name, None)?;

@@ -1,6 +1,6 @@
 //! What layers say, and who wins.
 
-use libredox::errno::ENOENT;
+use libredox::errno::{EEXIST, EINVAL, ENOENT};
 use libreg::{Access, BASE_LAYER, CandidateContent, CreateKey, Explanation, Verdict};
 
 use super::expect::{Outcome, differs, refused, same};
@@ -69,18 +69,15 @@ pub fn blankets(ground: &Ground) -> Outcome {
 
 pub fn hidden(ground: &Ground) -> Outcome {
     let key = ground.key("hidden")?;
-    let layer = ground.layer_or_base("hidden")?;
-    let layer = layer.as_deref();
     let child = key.create_key("Child", ALL, &CreateKey::default())?;
-    child.hide(layer)?;
+    refused("hiding a key in its own layer", child.hide(None), EEXIST)?;
+    let layer = ground.layer("hidden", true)?;
+    child.hide(Some(&layer))?;
     refused("a hidden key", key.open_key("Child", ALL), ENOENT)?;
-    same("the keys below", super::keys::names_below(&key)?.len(), 0)?;
-    key.unhide("Child", layer)?;
-    match layer {
-        Some(_) => Ok(key.open_key("Child", ALL).map(drop)?),
-        // That it is hidden took the place of the key.
-        None => refused("a key that was replaced", key.open_key("Child", ALL), ENOENT),
-    }
+    same("the number of keys below", super::keys::names_below(&key)?.len(), 0)?;
+    key.unhide("Child", Some(&layer))?;
+    key.open_key("Child", ALL)?;
+    refused("a key that is not hidden", key.unhide("Child", Some(&layer)), EINVAL)
 }
 
 pub fn explain(ground: &Ground) -> Outcome {

@@ -31,8 +31,9 @@ pub fn scopes(ground: &Ground) -> Outcome {
     let view = ground.registry.view(&options)?;
     let inside = view.open_key(key.path(), Access::KEY_READ)?;
     same("a global hive in the view of a scope", text(&inside, "value")?, "text")?;
+    // What is said of a scope that is gone depends on privileges: SeTcb joins any.
     ground.delete_scope(scope)?;
-    refused("a view of a deleted scope", ground.registry.view(&options).map(drop), ENOENT)
+    same("a value in the view of a deleted scope", text(&inside, "value")?, "text")
 }
 
 pub fn sealed(ground: &Ground) -> Outcome {
