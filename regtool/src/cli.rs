@@ -4,6 +4,7 @@ mod acl;
 mod backup;
 mod layers;
 mod roles;
+mod selftest;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ pub use acl::*;
 pub use backup::*;
 pub use layers::*;
 pub use roles::*;
+pub use selftest::*;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use libreg::ValueType;
@@ -27,7 +29,8 @@ case are the same. The NAME of a key's default value is @.";
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  not found (for check, find and acl check: no; for diff: something differs)
+  1  not found (for check, find and acl check: no; for diff: something differs;
+     for selftest: something failed)
   2  the command line makes no sense
   3  access denied
   4  the registry or a source is not there, or did not answer in time
@@ -107,7 +110,7 @@ pub enum Command {
     /// Hide a key in a layer
     ///
     /// Where the layer wins there is no such key, nor what is below it, whatever layers of lower precedence say.
-    /// What the layer has of that name is replaced. A link is hidden itself, not what it leads to.
+    /// A layer that has the key itself cannot hide it. A link is hidden itself, not what it leads to.
     Hide(Hide),
     /// Take back what hide did
     Unhide(Unhide),
@@ -230,6 +233,15 @@ pub enum Command {
     ///
     /// That is hives, sources, layers and queues. Exit code 4 until the hive Machine is up.
     Status(Status),
+    /// Try whether all of the registry works here
+    ///
+    /// Every feature is tried in a scratch key with a fresh name, in Machine\\Software, else in Machine, else in
+    /// CurrentUser: where you may. It, and the layers and the scope that are made beside it, are removed at the end,
+    /// also after Ctrl-C.
+    ///
+    /// One line for each: `ok`; `failed` and what differed; or `skipped` and what you may not do.
+    #[command(after_long_help = selftest::SELFTEST_EXAMPLES)]
+    Selftest(Selftest),
     /// Type commands one after the other
     #[command(long_about = "\
 Type commands one after the other, without `regtool` before them. Paths begin at the current key, unless they \

@@ -13,7 +13,7 @@ use crate::path::PathError;
 pub enum Code {
     /// Done.
     Done = 0,
-    /// Not found; for `check` and `find`: no; for `diff`: something differs.
+    /// Not found; for `check` and `find`: no; for `diff`: something differs; for `selftest`: something failed.
     NotFound = 1,
     /// The command line makes no sense.
     Usage = 2,
@@ -39,7 +39,7 @@ pub enum Failure {
     },
     /// The answer of `check` and `find` is no; there is nothing to say.
     No,
-    /// The answer is no, or, of `diff`, not the same; it has been printed.
+    /// The answer is no, or, of `diff`, not the same, or, of `selftest`, not all right; it has been printed.
     PrintedNo,
     /// The shell is in no transaction.
     NoTransaction,

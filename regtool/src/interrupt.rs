@@ -5,13 +5,13 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::flag::register_conditional_default;
+use signal_hook::flag::{register_conditional_default, register_usize};
 use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level;
 
@@ -99,6 +99,51 @@ impl AsRawFd for Interrupts {
     /// Readable when Ctrl-C came.
     fn as_raw_fd(&self) -> RawFd {
         self.told.as_raw_fd()
+    }
+}
+
+/// While it lives signals do not end this process at once: what was begun is undone first.
+pub struct Postponed {
+    /// The signal that came last; 0 if none did.
+    came: Arc<AtomicUsize>,
+    registrations: Vec<SigId>,
+    _held: [Held; 2],
+}
+
+impl Postponed {
+    /// # Errors
+    /// The system does not allow it.
+    pub fn new() -> io::Result<Postponed> {
+        let held = [OF_TERMINAL.hold()?, OF_OTHERS.hold()?];
+        let mut postponed =
+            Postponed { came: Arc::default(), registrations: Vec::new(), _held: held };
+        for signal in [SIGINT, SIGQUIT, SIGTERM, SIGHUP] {
+            let came = Arc::clone(&postponed.came);
+            postponed.registrations.push(register_usize(signal, came, signal as usize)?);
+        }
+        Ok(postponed)
+    }
+
+    /// Whether one came: it is time to end.
+    pub fn came(&self) -> bool {
+        self.came.load(Ordering::SeqCst) != 0
+    }
+
+    /// Ends this process as the signal would have that came, if one did.
+    pub fn take_effect(&self) {
+        let signal = self.came.load(Ordering::SeqCst);
+        if signal != 0 {
+            // Does not return: all of these end a process.
+            let _ = low_level::emulate_default_handler(signal as i32);
+        }
+    }
+}
+
+impl Drop for Postponed {
+    fn drop(&mut self) {
+        for registration in self.registrations.drain(..) {
+            low_level::unregister(registration);
+        }
     }
 }
 

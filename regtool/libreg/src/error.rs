@@ -242,6 +242,9 @@ impl Error {
             (ENOENT, _) => self.what_is_missing(),
             (EINVAL, Attempt::DeleteKey { .. }) => "cannot be deleted".to_owned(),
             (EINVAL, Attempt::HideKey { .. }) => "cannot be hidden".to_owned(),
+            (EEXIST, Attempt::HideKey { layer }) => {
+                format!("the layer {} has this key itself; delete it there", named(layer))
+            }
             (EINVAL, Attempt::Unhide { child, layer }) => {
                 format!("the layer {} does not hide {child}", named(layer))
             }

@@ -12,11 +12,11 @@ pub use lcs_abi::explain::ExplainAnswer as Explanation;
 pub use lcs_abi::explain::{Candidate, CandidateContent, EXPLAINED_DATA, Verdict};
 
 impl Key {
-    /// Hides the key in a layer: where that layer wins its name leads nowhere, whatever layers below say. What
-    /// it had in this layer is replaced. Needs DELETE.
+    /// Hides the key in a layer: where that layer wins its name leads nowhere, whatever layers below say. Needs
+    /// DELETE.
     ///
     /// # Errors
-    /// EINVAL: a hive, or a key that the registry itself needs. ENOENT: no such layer, or an orphan.
+    /// EEXIST: the layer has a key of this name itself, which would be lost. EINVAL: a hive, or a key that the registry itself needs. ENOENT: no such layer, or an orphan.
     pub fn hide(&self, layer: Option<&str>) -> Result<(), Error> {
         let layer = layer.map(str::to_owned);
         let request = LayerOnly { layer: layer.clone() };

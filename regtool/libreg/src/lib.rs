@@ -16,7 +16,7 @@
 //!
 //! Names in paths are separated by `\` or `/`. A handle can be used by several threads at once; each waits
 //! for its own answers only. What the types of values mean is in [`data`], who may do what in [`security`],
-//! and how a key is saved with all below it in [`backup`].
+//! how a key is saved with all below it in [`backup`], and the same registry as files in [`files`].
 #![deny(unsafe_code)]
 
 pub mod backup;
@@ -24,6 +24,7 @@ mod call;
 pub mod data;
 mod denial;
 mod error;
+pub mod files;
 mod key;
 mod layers;
 mod registry;

@@ -17,6 +17,7 @@ mod list;
 mod mask;
 mod role;
 mod scope;
+mod selftest;
 mod status;
 mod tree;
 mod value;
@@ -212,6 +213,7 @@ pub fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
         Command::Diff(options) => diff::diff(session, options),
         Command::Role(options) => role::role(session, options),
         Command::Status(options) => status::status(session, options),
+        Command::Selftest(options) => selftest::selftest(session, options),
         Command::Shell => shell::shell(),
     }
 }

@@ -19,7 +19,8 @@ pub fn scope(session: &mut Session, command: &Scopes) -> Result<(), Failure> {
     }
 }
 
-fn key_of(scope: Guid) -> String {
+/// The path of a scope's key.
+pub(super) fn key_of(scope: Guid) -> String {
     format!("{SCOPES}\\{scope}")
 }
 
