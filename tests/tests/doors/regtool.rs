@@ -89,11 +89,11 @@ impl Keys<'_> {
     }
 
     fn is_key(&self, place: Place) -> bool {
-        self.door.output(&["check", &self.path(place)]) != Err(Errno::NOENT)
+        is_there(&self.door.output(&["check", &self.path(place)]))
     }
 
     fn is_value(&self, place: Place) -> bool {
-        !place.is_empty() && self.of_value("check", place, &[]) != Err(Errno::NOENT)
+        !place.is_empty() && is_there(&self.of_value("check", place, &[]))
     }
 
     /// What a file system says of a place where something was looked for that is not there: a value that is in the
@@ -198,20 +198,29 @@ impl Keys<'_> {
     }
 }
 
+/// Whether what a command is about is there, and be it that one may not look at it.
+fn is_there(answer: &Answer<String>) -> bool {
+    matches!(answer, Ok(_) | Err(Errno::ACCESS))
+}
+
 /// The text form of a value (INTERFACES §1), from its JSON.
 fn text_form(value: &Json) -> Vec<u8> {
     let is_text = |name: &str| ["sz", "expand_sz", "link"].contains(&name);
+    let of_text = is_text(value["type"].as_str().expect("a type"));
     match &value["data"] {
-        Json::String(text) if is_text(value["type"].as_str().expect("a type")) => {
-            format!("{text}\n").into_bytes()
-        }
+        Json::String(text) if of_text => format!("{text}\n").into_bytes(),
         Json::String(hex) => from_hex(hex),
         Json::Array(lines) => {
             let lines = lines.iter().map(|line| format!("{}\n", line.as_str().expect("text")));
             lines.collect::<String>().into_bytes()
         }
         Json::Number(number) => format!("{number}\n").into_bytes(),
-        other => from_hex(other["hex"].as_str().expect("bytes")),
+        other => {
+            let mut bytes = from_hex(other["hex"].as_str().expect("bytes"));
+            // Text that is not UTF-8 is a line all the same.
+            bytes.extend(of_text.then_some(b'\n'));
+            bytes
+        }
     }
 }
 

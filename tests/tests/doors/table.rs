@@ -38,11 +38,11 @@ const DONE: Answer = Ok(Got::Done);
 /// As long as a name may be: 255 bytes of UTF-8.
 pub const LONGEST: &str = concat!(
     "ääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääää",
-    "ääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääa"
+    "äääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääa"
 );
 
 /// One byte more.
-const TOO_LONG: &str = concat!(
+pub const TOO_LONG: &str = concat!(
     "ääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääää",
     "ääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääää"
 );
@@ -76,7 +76,7 @@ const TYPES: [(ValueType, &[u8], &[u8]); 17] = [
     (ValueType::Sz, b"tea", b"tea\n"),
     (ValueType::Sz, b"", b"\n"),
     (ValueType::Sz, b"two\nlines", b"two\nlines\n"),
-    (ValueType::Sz, b"\xFF", b"\xFF"),
+    (ValueType::Sz, b"\xFF", b"\xFF\n"),
     (ValueType::ExpandSz, b"%HOME%/x", b"%HOME%/x\n"),
     (ValueType::Binary, &[0, 10, 255], &[0, 10, 255]),
     (ValueType::Dword, &[42, 0, 0, 0], b"42\n"),
