@@ -1,4 +1,6 @@
 //! What sources said is kept while it is true.
 
+mod limits;
+mod mutations;
 mod races;
 mod warm;

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use futures_executor::block_on;
 use lcs_abi::Guid;
 use lcs_abi::call::{
-    CREATE_VOLATILE, Derive, EnumSubkeys, KeyDetails, LayerOnly, NamedValue, QueryValue,
-    QueryValueAnswer, QueryValues, SetValue, Subkey, TransactionState,
+    CREATE_LINK, CREATE_VOLATILE, Derive, EnumSubkeys, KeyDetails, LayerOnly, NamedValue,
+    QueryValue, QueryValueAnswer, QueryValues, SetValue, Subkey, TransactionState,
 };
 use lcs_abi::rsi::{
     Changes, ClaimedHive, KeyRecord, Mutation, Refusal, RegisteredHive, Request, Target,
@@ -211,6 +211,19 @@ impl Client {
 
     pub fn create_in(&self, path: &str, layer: Option<&str>) -> Result<HandleId, Error> {
         self.derive(None, create_key(path, layer, false))
+    }
+
+    /// Makes a link in `base`.
+    pub fn link(&self, path: &str, target: &str) {
+        let link = Derive::CreateKey {
+            path: path.into(),
+            access: ALL,
+            layer: None,
+            flags: CREATE_LINK,
+            link_target: Some(target.into()),
+        };
+        let link = self.derive(None, link).expect("SYSTEM makes links");
+        self.close(link);
     }
 
     pub fn begin(&self) -> HandleId {

@@ -127,17 +127,4 @@ impl Client {
     fn rmdir(&self, path: &str) -> Result<(), Error> {
         self.run(self.registry.unlink_file(None, Some(&system()), path, true))
     }
-
-    /// A link, which only handles can make.
-    fn link(&self, path: &str, target: &str) {
-        let link = lcs_abi::call::Derive::CreateKey {
-            path: path.into(),
-            access: crate::common::client::ALL,
-            layer: None,
-            flags: lcs_abi::call::CREATE_LINK,
-            link_target: Some(target.into()),
-        };
-        let link = self.derive(None, link).expect("SYSTEM makes links");
-        self.close(link);
-    }
 }
