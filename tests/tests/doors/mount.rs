@@ -1,47 +1,46 @@
 //! A mount point of the registry, while a process keeps it.
 
 use std::fs;
-use std::path::Path;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use registry_tests::daemons::root_directory;
-use registry_tests::eventually::eventually;
 use registry_tests::harness::{binary, skipped};
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
 /// Where the registry is mounted; it is there no more when this is dropped.
 pub struct Mount {
-    point: TempDir,
+    point: PathBuf,
     process: Child,
 }
 
 impl Mount {
     /// Mounts the registry of this root. `None`, which is said, where that is not to be had.
     pub fn start() -> Option<Mount> {
-        let point = tempfile::Builder::new().prefix("redox-mount-").tempdir().expect("a directory");
+        let mut builder = tempfile::Builder::new();
+        // Other users have to get there.
+        let builder = builder.prefix("redox-mount-").permissions(fs::Permissions::from_mode(0o755));
+        let point = builder.tempdir().expect("a directory").keep();
         let mut command = Command::new(binary("redox-hosted"));
-        command.arg("--root").arg(root_directory()).arg("mount").arg(point.path());
-        let process = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut mount = Mount { point, process: process.expect("redox-hosted runs") };
-        let up = eventually("a mount, or why not", || {
-            let ended = mount.process.try_wait().expect("a child").is_some();
-            let there = mount.registry().join("Machine").is_dir();
-            (ended || there).then_some(there)
-        });
-        if !up {
+        command.arg("--root").arg(root_directory()).arg("mount").arg(&point);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut mount = Mount { point, process: command.spawn().expect("redox-hosted runs") };
+        // It says that it is there, or ends.
+        let mut line = String::new();
+        let output = mount.process.stdout.take().expect("piped");
+        BufReader::new(output).read_line(&mut line).expect("text");
+        if line.is_empty() {
             skipped("the registry cannot be mounted here");
+            return None;
         }
-        up.then_some(mount)
+        Some(mount)
     }
 
     /// The root of the registry there.
-    pub fn registry(&self) -> std::path::PathBuf {
-        self.path().join("reg")
-    }
-
-    fn path(&self) -> &Path {
-        self.point.path()
+    pub fn registry(&self) -> PathBuf {
+        self.point.join("reg")
     }
 }
 
@@ -52,6 +51,7 @@ impl Drop for Mount {
             let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
         }
         let _ = self.process.wait();
-        let _ = fs::remove_dir(self.path());
+        // Nothing but an empty directory: what is mounted is not for removing.
+        let _ = fs::remove_dir(&self.point);
     }
 }
