@@ -135,9 +135,9 @@ fn python_reads_and_writes_files() {
     let Some((_system, mount)) = mounted() else { return };
     let script = "python3 -c '
 with open(\"value\", \"w\") as file:
-    file.write(\"first\")
+    file.write(\"first\\n\")
 with open(\"value\", \"a\") as file:
-    file.write(\"\\nsecond\")
+    file.write(\"second\\n\")
 with open(\"value\") as file:
     assert file.read() == \"first\\nsecond\\n\"
 with open(\"value\", \"r+\") as file:

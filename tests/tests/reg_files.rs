@@ -360,7 +360,7 @@ fn malformed_requests_of_files_are_refused_and_hurt_nobody() {
         };
         assert_eq!(stat(size_of::<syscall::Stat>() - 1).unwrap_err().raw_os_error(), Some(EINVAL));
         assert!(stat(size_of::<syscall::Stat>()).is_ok());
-        let too_long = "x/".repeat(200_000);
+        let too_long = format!("{}x", "x/".repeat(20_000));
         assert_eq!(errno(open(&too_long, O_RDONLY)), Some(ENAMETOOLONG));
         assert_eq!(errno(open("Machine/Files/%FF", O_RDONLY)), Some(EINVAL));
         assert_eq!(

@@ -16,6 +16,7 @@ use super::super::error::{Error, NotFound};
 use super::super::handles::{Handle, HandleId, KeyHandle};
 use super::super::open::{Place, Reached};
 use super::super::security::{Asking, Caller};
+use super::super::settings::Setting;
 use super::super::structure::{Child, Maker, NewKey};
 use super::{Content, File, OpenFlags, Texts};
 use crate::model::file_name::{FileName, parse_file_path, value_file_name};
@@ -44,7 +45,7 @@ impl<B: Backend> Registry<B> {
         flags: OpenFlags,
     ) -> Result<HandleId, Error> {
         let base_handle = self.base(base, caller)?;
-        let Some((last, parents)) = split(path)? else {
+        let Some((last, parents)) = self.split(path)? else {
             if flags.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE) {
                 return Err(Error::AlreadyExists);
             }
@@ -78,6 +79,16 @@ impl<B: Backend> Registry<B> {
             }
             None => self.open_value(&base_handle, caller, &parent, flags).await,
         }
+    }
+
+    /// The last component of a path, and those before it.
+    pub(super) fn split(&self, path: &str) -> Result<Option<(FileName, Vec<FileName>)>, Error> {
+        let mut components = parse_file_path(path)?;
+        let length: usize = components.iter().map(|component| component.name.len() + 1).sum();
+        if length > self.with(|state| state.settings.size(Setting::MaxTotalPathLength)) + 1 {
+            return Err(Error::NameTooLong);
+        }
+        Ok(components.pop().map(|last| (last, components)))
     }
 
     /// What a path starts from.
@@ -371,12 +382,6 @@ impl<B: Backend> Registry<B> {
         let file = File { content, flags, name, writing, texts };
         self.with(|state| state.insert(Handle::File(Rc::new(key), Rc::new(file))))
     }
-}
-
-/// The last component of a path, and those before it.
-pub(super) fn split(path: &str) -> Result<Option<(FileName, Vec<FileName>)>, Error> {
-    let mut components = parse_file_path(path)?;
-    Ok(components.pop().map(|last| (last, components)))
 }
 
 /// What the use of a value takes.

@@ -13,7 +13,7 @@ use super::super::error::{Error, NotFound};
 use super::super::handles::{Handle, HandleId};
 use super::super::open::Reached;
 use super::super::security::{Asking, Caller};
-use super::open::{Parent, split};
+use super::open::Parent;
 
 impl<B: Backend> Registry<B> {
     /// Removes a value or a link (`directory`: a key) in `base`, for this caller; without one for whom the handle
@@ -35,7 +35,7 @@ impl<B: Backend> Registry<B> {
             (None, None) => return Err(Error::BadHandle),
         };
         let base = self.base(base, &caller)?;
-        let (last, parents) = split(path)?.ok_or(Error::Invalid("a handle stays"))?;
+        let (last, parents) = self.split(path)?.ok_or(Error::Invalid("a handle stays"))?;
         let Some(parent) = self.parent(&base, &caller, &parents, last).await? else {
             return Err(Error::Invalid("a hive's root stays"));
         };
