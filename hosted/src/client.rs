@@ -19,8 +19,8 @@ use crate::errno::{Errno, Result};
 use crate::flags;
 use crate::sys::{self, Mapping};
 use crate::wire::{
-    Cancel, ChannelId, FDS_MAX, GREETING, INLINE_MAX, MEMFD, PAYLOAD_MAX, READ, Reply, Request,
-    WRITE, Welcome,
+    AT, Cancel, ChannelId, FDS_MAX, GREETING, INLINE_MAX, MEMFD, ON_BEHALF, PAYLOAD_MAX, READ,
+    Reply, Request, Someone, WRITE, Welcome,
 };
 
 /// How long a greeting waits before it is sent again, in milliseconds. Only a process that took the
@@ -236,6 +236,21 @@ impl Handle {
         self.exchange(request, Payload::None, &[])
     }
 
+    /// Sends a request on behalf of somebody; `at`: a read or a write there.
+    pub(crate) fn request_for(
+        self,
+        someone: Someone,
+        opcode: Opcode,
+        args: [u64; 3],
+        at: bool,
+        payload: Payload<'_>,
+    ) -> Result<Answer> {
+        let flags = ON_BEHALF | if at { AT } else { 0 };
+        let (opcode, len) = (opcode as u8, payload.len() as u64);
+        let request = Request { opcode, flags, args, len, someone, ..Request::default() };
+        self.exchange(request, payload, &[])
+    }
+
     fn exchange(self, mut request: Request, payload: Payload<'_>, fds: &[RawFd]) -> Result<Answer> {
         let mut channel = self.take_channel()?;
         if request.opcode == Opcode::Read as u8 {
@@ -401,7 +416,7 @@ impl Handle {
 
     /// Empties the handle's socket of readiness tokens; answers how many welcomes, meant for others
     /// who share the handle, were among them.
-    fn drain_tokens(self) -> Result<u8> {
+    pub(crate) fn drain_tokens(self) -> Result<u8> {
         let mut stolen = 0_u8;
         loop {
             match self.take_message()? {

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `abi` | the exported symbols, and nothing but the way from C to Rust |
 //! | `client` | a request on an open file and its answer |
+//! | `on_behalf` | files of a scheme for somebody else, which the FUSE door is made of |
 //! | `server` | the scheme socket: what a daemon reads and writes |
 //! | `wire` | the messages between the two |
 //! | `paths`, `namespace`, `root` | from a path to a scheme, a kernel scheme or a Linux file |
@@ -39,6 +40,7 @@ mod flags;
 mod kernel_schemes;
 mod locals;
 mod namespace;
+pub mod on_behalf;
 mod paths;
 mod raw;
 mod root;

@@ -34,11 +34,24 @@ pub(crate) const READ: u8 = 2;
 /// The payload is the memfd that came with the request.
 pub(crate) const MEMFD: u8 = 4;
 
+/// The request is made on behalf of somebody else, who is named in it. Only from those who may create schemes.
+pub(crate) const ON_BEHALF: u8 = 8;
+/// A read or a write at the place that its first argument says; the file's own stays where it is.
+pub(crate) const AT: u8 = 16;
+
 /// A reply channel's name within its daemon. The nonce keeps others from guessing it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct ChannelId {
     pub(crate) index: u32,
     pub(crate) nonce: u64,
+}
+
+/// Who a request is made for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Someone {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) pid: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,10 +65,12 @@ pub(crate) struct Request {
     pub(crate) seq: u64,
     pub(crate) args: [u64; 3],
     pub(crate) len: u64,
+    /// With [`ON_BEHALF`].
+    pub(crate) someone: Someone,
 }
 
 impl Request {
-    pub(crate) const SIZE: usize = 64;
+    pub(crate) const SIZE: usize = 80;
 
     pub(crate) fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
@@ -67,6 +82,10 @@ impl Request {
         let words =
             [self.channel.nonce, self.seq, self.args[0], self.args[1], self.args[2], self.len];
         put_words(&mut bytes[16..], &words);
+        let Someone { uid, gid, pid } = self.someone;
+        for (chunk, id) in bytes[64..].chunks_exact_mut(4).zip([uid, gid, pid]) {
+            chunk.copy_from_slice(&id.to_ne_bytes());
+        }
         bytes
     }
 
@@ -79,6 +98,11 @@ impl Request {
             seq: u64_at(bytes, 24),
             args: [u64_at(bytes, 32), u64_at(bytes, 40), u64_at(bytes, 48)],
             len: u64_at(bytes, 56),
+            someone: Someone {
+                uid: u32_at(bytes, 64),
+                gid: u32_at(bytes, 68),
+                pid: u32_at(bytes, 72),
+            },
         })
     }
 }

@@ -349,10 +349,10 @@ fn list(
 ) -> Result<Vec<u8>, i32> {
     let mut bytes = vec![0; length];
     let mut buffer = DirentBuf::new(&mut bytes[..], header_size).ok_or(EINVAL)?;
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    let entries = directory.entries().get(start..).unwrap_or_default();
+    let all = directory.entries();
+    let start = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
     let mut listed = false;
-    for (entry, next_opaque_id) in entries.iter().zip(offset + 1..) {
+    for (entry, next_opaque_id) in all[start..].iter().zip(start as u64 + 1..) {
         let kind = match entry.kind {
             FileKind::Directory => DirentKind::Directory,
             FileKind::Link => DirentKind::Symlink,

@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use syscall::error::{EINVAL, EMFILE, EMSGSIZE, ENOMEM, ENOSYS};
+use syscall::error::{EINVAL, EMFILE, EMSGSIZE, ENOMEM, ENOSYS, EPERM};
 use syscall::schemev2::{Opcode, Sqe};
 
 use crate::errno::Result;
 use crate::server::buffer::Buffer;
 use crate::server::{Call, Daemon, Member, calm, signal};
 use crate::sys::{self, Mapping, Received};
-use crate::wire::{Cancel, GREETING, INLINE_MAX, MEMFD, PAYLOAD_MAX, READ, Request, WRITE};
+use crate::wire::{
+    AT, Cancel, GREETING, INLINE_MAX, MEMFD, ON_BEHALF, PAYLOAD_MAX, READ, Request, WRITE,
+};
 
 /// How many sockets are looked at per turn.
 const BATCH: usize = 256;
@@ -190,7 +192,9 @@ impl Daemon {
             self.drop_channel(index);
             return None;
         }
-        match self.decode(connection, request, received, sender) {
+        let decoded = asking(request, sender)
+            .and_then(|asking| self.decode(connection, request, received, asking));
+        match decoded {
             Ok(sqe) => Some(sqe),
             Err(errno) => {
                 self.reply(index, request.seq, -i64::from(errno), &[], &[]);
@@ -304,7 +308,10 @@ impl Daemon {
         let (at, len) = (buffer.address(), buffer.len() as u64);
         let identity = u64::from(sender.uid) | u64::from(sender.gid) << 32;
         let [a, b, c] = request.args;
-        let offset = connection.offset.unwrap_or(u64::MAX);
+        let offset = match request.flags & AT {
+            0 => connection.offset.unwrap_or(u64::MAX),
+            _ => a,
+        };
         let flags = u64::from(connection.flags);
         Some(match opcode {
             Opcode::OpenAt => [id, at, len, a, b, identity],
@@ -347,6 +354,20 @@ impl Daemon {
             self.cancel(tag);
         }
     }
+}
+
+/// Who asks: the sender, or whom it asks for. Only those may ask for others who can be anybody to this daemon
+/// anyway: root, and its own user.
+fn asking(request: &Request, sender: libc::ucred) -> Refused<libc::ucred> {
+    if request.flags & ON_BEHALF == 0 {
+        return Ok(sender);
+    }
+    if sender.uid != 0 && sender.uid != sys::own_credentials().uid {
+        return Err(EPERM);
+    }
+    let someone = request.someone;
+    let pid = libc::pid_t::try_from(someone.pid).unwrap_or_default();
+    Ok(libc::ucred { pid, uid: someone.uid, gid: someone.gid })
 }
 
 /// Maps the memfd that a client sent as payload. Opcodes whose payload is decoded in place, as text

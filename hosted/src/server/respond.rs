@@ -9,7 +9,7 @@ use syscall::schemev2::{Cqe, CqeOpcode, NewFdFlags, Opcode, Sqe};
 
 use crate::server::{Call, Daemon};
 use crate::sys;
-use crate::wire::{ChannelId, READ, Reply, Welcome};
+use crate::wire::{AT, ChannelId, READ, Reply, Welcome};
 
 /// Readiness tokens that may wait on a handle. One would do for a poller; a few more let an
 /// edge-triggered one see that something new came.
@@ -103,7 +103,9 @@ impl Daemon {
     fn answer_transfer(&mut self, call: &Call, len: usize) {
         let connection = &mut self.connections[call.connection];
         let len = len.min(call.buffer.len());
-        if let Some(offset) = &mut connection.offset {
+        if let Some(offset) = &mut connection.offset
+            && call.flags & AT == 0
+        {
             *offset = offset.saturating_add(len as u64);
         }
         let is_read = matches!(call.opcode, Opcode::Read);

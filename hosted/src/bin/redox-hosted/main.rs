@@ -2,8 +2,11 @@
 //!
 //! A directory with the names of schemes, and an init that starts the units of Redox: in order, each when
 //! the one before is ready, as processes that die with it. It restarts nothing; `--supervise` does.
+//!
+//! `mount` is another program: a FUSE door to the registry of a root that runs.
 
 mod events;
+mod mount;
 mod root;
 mod service;
 mod unit;
@@ -16,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 use events::{Event, Events, Stop};
@@ -37,6 +40,19 @@ struct Args {
     /// Run this in the system, end everything, and exit as it did
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show the registry of a root that runs as files under a directory, until it is unmounted
+    ///
+    /// Each program there acts as its own user. Mounted by root, it is for all users; else for who mounts it.
+    Mount {
+        /// An empty directory
+        point: PathBuf,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +61,8 @@ enum Error {
     DefaultRoot(io::Error),
     #[error("{0}")]
     Root(#[from] root::Error),
+    #[error("{0}")]
+    Mount(#[from] mount::Error),
     #[error("{0}")]
     Unit(#[from] unit::Error),
     #[error("{id}: {error}")]
@@ -64,14 +82,18 @@ fn main() -> ExitCode {
     })
 }
 
-/// Takes the root for as long as the system lives.
+/// Takes the root for as long as the system lives; or shows the registry of one.
 fn run(args: &Args) -> Result<ExitCode, Error> {
-    let events = Events::new().map_err(Error::Signals)?;
     raise_descriptor_limit();
     let path = match &args.root {
         Some(path) => path.clone(),
         None => hosted::root().map_err(Error::DefaultRoot)?,
     };
+    if let Some(Action::Mount { point }) = &args.action {
+        mount::serve(&path, point)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let events = Events::new().map_err(Error::Signals)?;
     let root = Root::take(&path)?;
     let outcome = live(args, &root, &events);
     let left = root.leave();
