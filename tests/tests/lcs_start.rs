@@ -31,8 +31,8 @@ fn whoever_hears_that_lcs_is_ready_finds_both_of_its_names() {
     session_in(
         |root| root.daemon("lcs-scheme", &[]),
         |_| {
-            for name in ["reg", "regsrc"] {
-                let opened = Fd::open(&format!("/scheme/{name}"), O_RDWR | O_CLOEXEC, 0);
+            for (name, access) in [("reg", O_RDONLY), ("regsrc", O_RDWR)] {
+                let opened = Fd::open(&format!("/scheme/{name}"), access | O_CLOEXEC, 0);
                 assert!(opened.is_ok(), "{name}: {:?}", opened.err());
             }
         },
