@@ -112,19 +112,32 @@ fn a_tree_goes_out_and_comes_back_the_same() {
     fs::write(mount.path(&format!("{KEY}/both/@")), "the default").expect("a value");
     let long = "ä".repeat(127);
     fs::write(mount.path(&format!("{KEY}/{long}")), "long").expect("255 bytes");
-    let before = system.output(&["export", "Machine/Files"]);
+    let export = |key: &str| {
+        let exported = system.output(&["export", &format!("Machine/{key}")]);
+        exported.replace(&format!(r"\Machine\{key}"), r"\Machine\Files")
+    };
+    let before = export("Files");
+    mount.output("Machine", "cp -r Files Copy && diff -r Files Copy");
+    assert_eq!(export("Copy"), before);
 
     let outside = system.file("outside").into_os_string().into_string().expect("UTF-8");
-    mount.output("Machine", &format!("mkdir {outside} && cp -r Files {outside}/cp"));
-    mount.output("Machine", &format!("cp -r {outside}/cp Copy && diff -r Files Copy"));
-    let copied = system.output(&["export", "Machine/Copy"]);
-    assert_eq!(copied.replace(r"\Machine\Copy", r"\Machine\Files"), before);
-
-    mount.output("Machine", &format!("tar cf {outside}/tar Files && rm -r Files"));
+    mount.output(
+        "Machine",
+        &format!("mkdir {outside} && tar cf {outside}/tar Files && rm -r Files"),
+    );
     let untar = format!("tar xf {outside}/tar --no-same-owner --no-same-permissions");
     mount.output("Machine", &untar);
-    assert_eq!(system.output(&["export", "Machine/Files"]), before);
+    assert_eq!(export("Files"), before);
     assert_eq!(mount.output(KEY, "grep -rl 'beside it' . "), "./both%val\n");
+
+    // Elsewhere a value can come before the key whose name it has; then its name is the key's.
+    mount.output(KEY, "rm -r both both%val");
+    let before = export("Files");
+    mount.output(
+        "Machine",
+        &format!("cp -r Files {outside} && rm -r Files && cp -r {outside}/Files ."),
+    );
+    assert_eq!(export("Files"), before);
 }
 
 #[test]

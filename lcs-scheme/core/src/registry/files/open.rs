@@ -241,6 +241,9 @@ impl<B: Backend> Registry<B> {
         if !flags.contains(OpenFlags::CREATE) {
             return Err(Error::NotFound(NotFound::Key));
         }
+        if flags.intersects(OpenFlags::WRITE | OpenFlags::TRUNCATE) {
+            return Err(Error::IsADirectory);
+        }
         let name = self.key_name_of_file(&parent.last)?;
         let name = name.ok_or(Error::Invalid("no name of a key"))?;
         let asking = asking_for_directory(base, caller, flags)?;
