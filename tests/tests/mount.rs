@@ -114,7 +114,7 @@ fn a_tree_goes_out_and_comes_back_the_same() {
     fs::write(mount.path(&format!("{KEY}/{long}")), "long").expect("255 bytes");
     let export = |key: &str| {
         let exported = system.output(&["export", &format!("Machine/{key}")]);
-        exported.replace(&format!(r"\Machine\{key}"), r"\Machine\Files")
+        exported.replace(&format!(r"HKEY_LOCAL_MACHINE\{key}"), r"HKEY_LOCAL_MACHINE\Files")
     };
     let before = export("Files");
     mount.output("Machine", "cp -r Files Copy && diff -r Files Copy");
