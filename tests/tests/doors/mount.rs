@@ -40,7 +40,7 @@ impl Mount {
 
     /// The root of the registry there.
     pub fn registry(&self) -> PathBuf {
-        self.point.join("reg")
+        self.point.clone()
     }
 }
 
