@@ -175,8 +175,11 @@ mod tests {
         ) {
             let text = to_text(value_type, data.clone());
             match from_text(value_type, &text) {
-                // Data of another length than the type's is shown as it is, and may happen to be digits.
-                Ok(back) => prop_assert!(text == data || to_text(value_type, back) == text),
+                // Data of another length than the type's is shown as it is, and may happen to be digits. Of several
+                // NULs at the end readers of texts drop one each time.
+                Ok(back) => prop_assert!(
+                    text == data || data.ends_with(&[0, 0]) || to_text(value_type, back) == text
+                ),
                 Err(NotOfThisType) => prop_assert_eq!(text, data),
             }
         }
