@@ -18,7 +18,7 @@ use crate::errno;
 use crate::event_loop::Shared;
 use crate::outbox::Outbox;
 use crate::raw::Incoming;
-use crate::reg::{MAX_PIECE, give, room};
+use crate::reg::{give, read_bytes, write_bytes};
 
 /// The longest path that is looked at, in bytes: every byte of the longest one that a setting allows may be
 /// written as three.
@@ -57,11 +57,10 @@ enum Operation {
     },
 }
 
-/// Which operation a request is; `Ok(None)` if it is none of a file.
-fn operation(incoming: &Incoming) -> Result<Option<Operation>, i32> {
-    let Some(opcode) = incoming.opcode() else { return Ok(None) };
+/// Which operation a request is; EOPNOTSUPP if it is none of a file.
+fn operation(incoming: &Incoming) -> Result<Operation, i32> {
     let arg = |index| incoming.arg(index);
-    Ok(Some(match opcode {
+    Ok(match incoming.opcode().ok_or(EOPNOTSUPP)? {
         Opcode::Fstat => Operation::Stat,
         Opcode::Fstatvfs => Operation::StatVfs,
         Opcode::Fsize => Operation::Size,
@@ -72,9 +71,9 @@ fn operation(incoming: &Incoming) -> Result<Option<Operation>, i32> {
         Opcode::Futimens => Operation::Times,
         Opcode::Fchmod => Operation::Chmod(arg(1) as u16),
         Opcode::Fchown => Operation::Chown(arg(1) as u32, arg(2) as u32),
-        Opcode::StdFsCall => return std_fs_operation(incoming).map(Some),
-        _ => return Ok(None),
-    }))
+        Opcode::StdFsCall => return std_fs_operation(incoming),
+        _ => return Err(EOPNOTSUPP),
+    })
 }
 
 /// The same operations as the standard library's calls: kind and arguments are the client's words, as is who it
@@ -200,34 +199,17 @@ async fn unlink(
 
 /// Reads from a file.
 pub fn read(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: HandleId) {
-    let (length, offset) = (incoming.buffer_len(), incoming.arg(3));
-    let call = Call::new(incoming, outbox, &shared.clock);
-    let (own, answered) = (Rc::clone(shared), Rc::clone(&call));
-    shared.start(call, async move {
-        let _room = room(&own, handle, length).await;
-        answered.answer(
-            match own.registry.read_file(handle, offset, length.min(MAX_PIECE)).await {
-                Ok(piece) => Reply::Bytes(piece),
-                Err(error) => Reply::Status(Err(errno::of(&error))),
-            },
-        );
+    let offset = incoming.arg(3);
+    read_bytes(shared, outbox, incoming, handle, async move |shared, _, bytes| {
+        shared.registry.read_file(handle, offset, bytes).await
     });
 }
 
-/// Writes to a file. As with any write, not all need be taken at once.
+/// Writes to a file.
 pub fn write(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: HandleId) {
-    let (length, offset) = (incoming.buffer_len().min(MAX_PIECE), incoming.arg(3));
-    let append = incoming.arg(4) as usize & O_APPEND != 0;
-    let call = Call::new(incoming, outbox, &shared.clock);
-    let (own, answered) = (Rc::clone(shared), Rc::clone(&call));
-    shared.start(call, async move {
-        let _room = room(&own, handle, length).await;
-        // It may have been told meanwhile that it took too long.
-        if let Some(piece) = answered.copy_in_at_most(length) {
-            let written = own.registry.write_file(handle, &piece, offset, append).await;
-            let written = written.map(|()| piece.len()).map_err(|error| errno::of(&error));
-            answered.answer(Reply::Status(written));
-        }
+    let (offset, append) = (incoming.arg(3), incoming.arg(4) as usize & O_APPEND != 0);
+    write_bytes(shared, outbox, incoming, handle, async move |shared, piece| {
+        shared.registry.write_file(handle, piece, offset, append).await
     });
 }
 
@@ -256,30 +238,22 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, han
     let operation = operation(&incoming);
     // Only operations with a path, or a buffer to be filled, have one.
     let length = match &operation {
-        Ok(Some(
+        Ok(
             Operation::Path
             | Operation::List { .. }
             | Operation::Stat
             | Operation::StatVfs
             | Operation::Unlink { .. },
-        )) => incoming.buffer_len(),
+        ) => incoming.buffer_len(),
         _ => 0,
     };
     let call = Call::new(incoming, outbox, &shared.clock);
-    let operation = match operation {
-        Ok(Some(operation)) => operation,
-        Ok(None) => {
-            call.answer(Reply::Status(Err(EOPNOTSUPP)));
-            return;
-        }
-        Err(errno) => {
-            call.answer(Reply::Status(Err(errno)));
-            return;
-        }
-    };
     let (own, answered) = (Rc::clone(shared), Rc::clone(&call));
     shared.start(call, async move {
-        let done = operate(&own, handle, operation, length, &answered).await;
+        let done = match operation {
+            Ok(operation) => operate(&own, handle, operation, length, &answered).await,
+            Err(errno) => Err(errno),
+        };
         answered.answer(done.unwrap_or_else(|errno| Reply::Status(Err(errno))));
     });
 }

@@ -35,8 +35,8 @@ pub const SHARED_ROOT: usize = 0;
 /// descriptor neither list has more than 64 KiB.
 const MAX_PLAIN_REQUEST: usize = 256 << 10;
 
-/// How much of a stream is read or written at once, in bytes.
-pub const MAX_PIECE: usize = 1 << 20;
+/// How much of a stream or a file is read or written at once, in bytes.
+const MAX_PIECE: usize = 1 << 20;
 
 /// Buffers up to this size, in bytes, are not counted.
 const SMALL: usize = 64 << 10;
@@ -59,14 +59,24 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
         (Some(Opcode::Dup), base) => return derive(shared, outbox, incoming, base),
         (Some(Opcode::Call), Some(handle)) => return call(shared, outbox, incoming, handle),
         (Some(Opcode::Read), Some(handle)) if shared.registry.is_stream(handle) => {
-            return read_stream(shared, outbox, incoming, handle);
+            return read_bytes(
+                shared,
+                outbox,
+                incoming,
+                handle,
+                async move |shared, call, bytes| {
+                    shared.registry.read_backup(handle, bytes, || call.is_open()).await
+                },
+            );
         }
         (Some(Opcode::Read), Some(handle)) if shared.registry.is_file(handle) => {
             return files::read(shared, outbox, incoming, handle);
         }
         (Some(Opcode::Read), Some(handle)) => return read(shared, outbox, incoming, handle),
         (Some(Opcode::Write), Some(handle)) if shared.registry.is_stream(handle) => {
-            return write_stream(shared, outbox, incoming, handle);
+            return write_bytes(shared, outbox, incoming, handle, async move |shared, piece| {
+                shared.registry.write_restore(handle, piece).await
+            });
         }
         (Some(Opcode::Write), Some(handle)) if shared.registry.is_file(handle) => {
             return files::write(shared, outbox, incoming, handle);
@@ -184,15 +194,20 @@ fn read(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: Ha
     tell_left(shared, outbox, handle);
 }
 
-/// Reading a backup's handle gives what comes next of its stream.
-fn read_stream(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: HandleId) {
+/// A read of bytes: `read` gives at most so many.
+pub fn read_bytes(
+    shared: &Rc<Shared>,
+    outbox: &Rc<Outbox>,
+    incoming: Incoming,
+    handle: HandleId,
+    read: impl AsyncFnOnce(&Shared, &Call, usize) -> Result<Vec<u8>, Error> + 'static,
+) {
     let length = incoming.buffer_len();
     let call = Call::new(incoming, outbox, &shared.clock);
     let (own, answered) = (Rc::clone(shared), Rc::clone(&call));
     shared.start(call, async move {
         let _room = room(&own, handle, length).await;
-        let (bytes, wanted) = (length.min(MAX_PIECE), || answered.is_open());
-        let reply = match own.registry.read_backup(handle, bytes, wanted).await {
+        let reply = match read(&own, &answered, length.min(MAX_PIECE)).await {
             Ok(piece) => Reply::Bytes(piece),
             Err(error) => Reply::Status(Err(errno::of(&error))),
         };
@@ -200,9 +215,14 @@ fn read_stream(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, han
     });
 }
 
-/// Writing to a restore's handle gives it what comes next of its stream. As with any write, not all need be taken
-/// at once.
-fn write_stream(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: HandleId) {
+/// A write of bytes, which `write` takes. As with any write, not all need be taken at once.
+pub fn write_bytes(
+    shared: &Rc<Shared>,
+    outbox: &Rc<Outbox>,
+    incoming: Incoming,
+    handle: HandleId,
+    write: impl AsyncFnOnce(&Shared, &[u8]) -> Result<(), Error> + 'static,
+) {
     let length = incoming.buffer_len().min(MAX_PIECE);
     let call = Call::new(incoming, outbox, &shared.clock);
     let (own, answered) = (Rc::clone(shared), Rc::clone(&call));
@@ -210,7 +230,7 @@ fn write_stream(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, ha
         let _room = room(&own, handle, length).await;
         // It may have been told meanwhile that it took too long.
         if let Some(piece) = answered.copy_in_at_most(length) {
-            let taken = own.registry.write_restore(handle, &piece).await;
+            let taken = write(&own, &piece).await;
             let status = taken.map(|()| piece.len()).map_err(|error| errno::of(&error));
             answered.answer(Reply::Status(status));
         }
@@ -253,7 +273,7 @@ fn call(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: Ha
 
 /// Waits until there is room for a request with a large buffer, whether it is to be read or filled, among those
 /// of the user that the handle acts for. SYSTEM waits for nobody.
-pub async fn room(shared: &Shared, handle: HandleId, length: usize) -> Option<Room> {
+async fn room(shared: &Shared, handle: HandleId, length: usize) -> Option<Room> {
     if length <= SMALL {
         return None;
     }

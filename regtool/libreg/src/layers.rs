@@ -16,7 +16,8 @@ impl Key {
     /// DELETE.
     ///
     /// # Errors
-    /// EEXIST: the layer has a key of this name itself, which would be lost. EINVAL: a hive, or a key that the registry itself needs. ENOENT: no such layer, or an orphan.
+    /// EEXIST: the layer has a key of this name itself, which would be lost. EINVAL: a hive, or a key that the
+    /// registry itself needs. ENOENT: no such layer, or an orphan.
     pub fn hide(&self, layer: Option<&str>) -> Result<(), Error> {
         let layer = layer.map(str::to_owned);
         let request = LayerOnly { layer: layer.clone() };

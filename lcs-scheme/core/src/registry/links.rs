@@ -33,8 +33,7 @@ impl<B: Backend> Registry<B> {
     /// `NotFound`: it has no target. `Invalid`: what stands there is none.
     pub(super) async fn link_target(&self, link: &Place) -> Result<KeyPath, Error> {
         let name = ValueName::new("", usize::MAX)?;
-        let found = self.value(link.site, &link.view, link.key, &name).await?;
-        let target = self.resolve_value(link.site, &link.view, found.entries, &found.blankets)?;
+        let target = self.winning_value(link.site, &link.view, link.key, &name).await?;
         let target = target.ok_or(Error::NotFound(NotFound::Key))?;
         if target.value_type != ValueType::Link.code() {
             return Err(Error::Invalid("the link's default value is no link target"));

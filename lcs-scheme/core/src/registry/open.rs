@@ -42,6 +42,7 @@ pub(super) struct Place {
 }
 
 /// Where a path leads.
+#[derive(Clone)]
 pub(super) struct Reached {
     pub(super) place: Place,
     pub(super) record: KeyRecord,
@@ -84,6 +85,17 @@ impl<B: Backend> Registry<B> {
         self.used(handle.site.transaction).map(|()| handle)
     }
 
+    /// The handle with this number, or the registry as a whole for this caller. It is used: a transaction that it
+    /// is in goes on.
+    pub(super) fn base(&self, base: Option<HandleId>, caller: &Caller) -> Result<Handle, Error> {
+        let base = match base {
+            Some(base) => self.with(|state| state.handles.get(base))?,
+            None => Handle::Root(Rc::clone(&caller.token), Rc::default()),
+        };
+        self.used(base.transaction())?;
+        Ok(base)
+    }
+
     /// A handle derived from another, or from the registry as a whole, for this caller.
     ///
     /// # Errors
@@ -94,11 +106,7 @@ impl<B: Backend> Registry<B> {
         caller: &Caller,
         derive: Derive,
     ) -> Result<HandleId, Error> {
-        let base = match base {
-            Some(base) => self.with(|state| state.handles.get(base))?,
-            None => Handle::Root(Rc::clone(&caller.token), Rc::default()),
-        };
-        self.used(base.transaction())?;
+        let base = self.base(base, caller)?;
         match derive {
             Derive::OpenKey { path, access, flags } => {
                 if flags & !OPEN_LINK != 0 {
@@ -158,7 +166,7 @@ impl<B: Backend> Registry<B> {
     }
 
     /// The handle of a key that a path led to, if all that is asked for is granted.
-    async fn admit(&self, reached: Reached, asking: Asking) -> Result<HandleId, Error> {
+    pub(super) async fn admit(&self, reached: Reached, asking: Asking) -> Result<HandleId, Error> {
         let handle = self.granted(reached, &asking).await?;
         self.with(|state| state.insert(Handle::Key(Rc::new(handle))))
     }

@@ -44,15 +44,25 @@ impl<B: Backend> Registry<B> {
         })
     }
 
+    /// What a name of the values of a key, which is there, stands for in a view.
+    pub(super) async fn winning_value(
+        &self,
+        site: Site,
+        view: &View,
+        key: Guid,
+        name: &ValueName,
+    ) -> Result<Option<ValueEntry>, Error> {
+        let found = self.value(site, view, key, name).await?;
+        self.resolve_value(site, view, found.entries, &found.blankets)
+    }
+
     /// What a name of a key's values stands for.
     pub(super) async fn effective_value(
         &self,
         handle: &KeyHandle,
         name: &ValueName,
     ) -> Result<Option<ValueEntry>, Error> {
-        let (site, view) = (handle.site, &handle.view);
-        let found = self.value(site, view, handle.key, name).await?;
-        let winner = self.resolve_value(site, view, found.entries, &found.blankets)?;
+        let winner = self.winning_value(handle.site, &handle.view, handle.key, name).await?;
         if winner.is_none() {
             // A key that is gone has no values; say that it is gone.
             self.read_key(handle.site, handle.key).await?;

@@ -36,29 +36,37 @@ pub struct DirectoryEntry {
 }
 
 /// All that is in a directory, as it was when it was listed.
-#[derive(Clone, Debug, Default)]
-pub struct Directory(Rc<Vec<DirectoryEntry>>);
+#[derive(Clone, Debug)]
+pub struct Directory {
+    entries: Rc<[DirectoryEntry]>,
+    /// About how much memory they take.
+    bytes: usize,
+}
 
 impl Directory {
     /// The entries: subkeys, then values.
     pub fn entries(&self) -> &[DirectoryEntry] {
-        &self.0
+        &self.entries
     }
 
     /// About how much memory it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.0.iter().map(bytes).sum()
+        self.bytes
     }
 }
 
-fn bytes(entry: &DirectoryEntry) -> usize {
-    OVERHEAD + entry.name.len()
-}
-
 /// What was found so far.
+#[derive(Default)]
 struct Found {
     entries: Vec<DirectoryEntry>,
     bytes: usize,
+}
+
+impl Found {
+    fn push(&mut self, entry: DirectoryEntry) {
+        self.bytes += OVERHEAD + entry.name.len();
+        self.entries.push(entry);
+    }
 }
 
 impl<B: Backend> Registry<B> {
@@ -74,7 +82,7 @@ impl<B: Backend> Registry<B> {
         if let Some(listed) = listed.filter(|_| !anew) {
             return Ok(listed);
         }
-        let (entries, user) = match &handle {
+        let (Found { entries, bytes }, user) = match &handle {
             Handle::Root(token, view) => {
                 (self.with(|state| state.hive_entries(view)), token.user())
             }
@@ -84,21 +92,21 @@ impl<B: Backend> Registry<B> {
                 return Err(Error::BadHandle);
             }
         };
-        let directory = Directory(Rc::new(entries));
+        let directory = Directory { entries: entries.into(), bytes };
         self.with(|state| {
             // It may have been closed meanwhile.
             state.handles.get(id)?;
             state.files.forget_listing(id, user);
-            state.require_room(&user, directory.bytes())?;
-            state.files.queued.replace(user, 0, directory.bytes());
+            state.require_room(&user, bytes)?;
+            state.files.queued.replace(user, 0, bytes);
             state.files.listings.insert(id, directory.clone());
             Ok(directory)
         })
     }
 
-    async fn key_entries(&self, key: &KeyHandle) -> Result<Vec<DirectoryEntry>, Error> {
+    async fn key_entries(&self, key: &KeyHandle) -> Result<Found, Error> {
         key.require(Access::ENUMERATE_SUB_KEYS)?;
-        let mut found = Found { entries: Vec::new(), bytes: 0 };
+        let mut found = Found::default();
         let mut subkeys = HashSet::new();
         let mut children = ChildListing::new(key.site, &key.view, key.key, None);
         while let Some(page) = self.next_children(&mut children).await? {
@@ -122,20 +130,18 @@ impl<B: Backend> Registry<B> {
             // A key that is gone has nothing; say that it is gone.
             self.read_key(key.site, key.key).await?;
         }
-        Ok(found.entries)
+        Ok(found)
     }
 
     fn add(&self, key: &KeyHandle, found: &mut Found, entry: DirectoryEntry) -> Result<(), Error> {
-        found.bytes += bytes(&entry);
-        self.with(|state| state.require_room(&key.token.user(), found.bytes))?;
-        found.entries.push(entry);
-        Ok(())
+        found.push(entry);
+        self.with(|state| state.require_room(&key.token.user(), found.bytes))
     }
 }
 
 impl State {
     /// The hives that a view shows, and the alias.
-    fn hive_entries(&self, view: &View) -> Vec<DirectoryEntry> {
+    fn hive_entries(&self, view: &View) -> Found {
         let shown = self.hives.iter().filter(|slot| slot.known && self.hives.shows(view, slot));
         let hives = shown.map(|slot| {
             let root: Guid = slot.root.unwrap_or_default();
@@ -150,6 +156,8 @@ impl State {
             kind: FileKind::Directory,
             inode: 2,
         }));
-        entries
+        let mut found = Found::default();
+        entries.into_iter().for_each(|entry| found.push(entry));
+        found
     }
 }

@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use bitflags::bitflags;
 use hashbrown::HashMap;
 use lcs_abi::rsi::ValueEntry;
+use lcs_abi::security::Access;
 use spin::Mutex;
 
 use super::backend::Backend;
@@ -57,6 +58,10 @@ bitflags! {
         const LINK_ITSELF = 128;
         /// A link at the end is an error.
         const NO_FOLLOW = 256;
+        /// It is made, and nothing may be there.
+        const NEW = Self::CREATE.bits() | Self::EXCLUSIVE.bits();
+        /// What of a key as a directory is not to be had.
+        const CHANGE = Self::WRITE.bits() | Self::TRUNCATE.bits();
     }
 }
 
@@ -79,6 +84,18 @@ pub(super) struct File {
     /// Held by whoever writes, for as long as it takes.
     writing: async_lock::Mutex<()>,
     texts: Mutex<Texts>,
+}
+
+impl File {
+    /// The name of the value that is to be written through this handle of its key.
+    fn to_write(&self, key: &KeyHandle) -> Result<&ValueName, Error> {
+        match &self.content {
+            Content::Value(name) if self.flags.contains(OpenFlags::WRITE) => {
+                key.require(Access::SET_VALUE).map(|()| name)
+            }
+            _ => Err(Error::BadHandle),
+        }
+    }
 }
 
 /// Which entry a value was: its sequence number and its layer.

@@ -22,7 +22,7 @@ use super::{Content, File, OpenFlags, Texts};
 use crate::model::file_name::{FileName, parse_file_path, value_file_name};
 use crate::model::name::{KeyName, ValueName};
 use crate::model::path::KeyPath;
-use crate::security::{DesiredAccess, access_check};
+use crate::security::access_check;
 
 /// The directory that a path's last component is in, as far as that matters.
 pub(super) struct Parent {
@@ -46,7 +46,7 @@ impl<B: Backend> Registry<B> {
     ) -> Result<HandleId, Error> {
         let base_handle = self.base(base, caller)?;
         let Some((last, parents)) = self.split(path)? else {
-            if flags.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE) {
+            if flags.contains(OpenFlags::NEW) {
                 return Err(Error::AlreadyExists);
             }
             return match &base_handle {
@@ -64,14 +64,9 @@ impl<B: Backend> Registry<B> {
             return self.open_hive(&base_handle, caller, &last, flags).await;
         };
         match self.found(&parent, flags).await? {
+            Some(_) if flags.contains(OpenFlags::NEW) => Err(Error::AlreadyExists),
             Some(reached) if reached.record.link => {
-                if flags.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE) {
-                    return Err(Error::AlreadyExists);
-                }
                 self.open_link_itself(&base_handle, caller, reached, flags).await
-            }
-            Some(_) if flags.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE) => {
-                Err(Error::AlreadyExists)
             }
             Some(reached) => self.open_directory(&base_handle, caller, reached, flags).await,
             None if flags.contains(OpenFlags::DIRECTORY) => {
@@ -89,16 +84,6 @@ impl<B: Backend> Registry<B> {
             return Err(Error::NameTooLong);
         }
         Ok(components.pop().map(|last| (last, components)))
-    }
-
-    /// What a path starts from.
-    pub(super) fn base(&self, base: Option<HandleId>, caller: &Caller) -> Result<Handle, Error> {
-        let base = match base {
-            Some(base) => self.with(|state| state.handles.get(base))?,
-            None => Handle::Root(Rc::clone(&caller.token), Rc::default()),
-        };
-        self.used(base.transaction())?;
-        Ok(base)
     }
 
     /// The directory in which a path ends; none if that is the registry as a whole.
@@ -156,19 +141,20 @@ impl<B: Backend> Registry<B> {
         }
         let Ok(name) = self.value_name(name) else { return false };
         let place = &key.place;
-        let Ok(found) = self.value(place.site, &place.view, place.key, &name).await else {
-            return false;
-        };
-        let winner = self.resolve_value(place.site, &place.view, found.entries, &found.blankets);
+        let winner = self.winning_value(place.site, &place.view, place.key, &name).await;
         matches!(winner, Ok(Some(_)))
     }
 
-    /// The name that a component has as a key's; none if no key can have it.
+    /// The name that a component has as a key's; none if it is a value's, or no key can have it.
     pub(super) fn key_name_of_file(&self, file: &FileName) -> Result<Option<KeyName>, Error> {
-        match self.key_name(&file.name) {
-            Ok(name) => Ok((!file.is_value).then_some(name)),
+        if file.is_value { Ok(None) } else { self.possible_key_name(&file.name) }
+    }
+
+    /// A key's name; none if no key can have it.
+    fn possible_key_name(&self, name: &str) -> Result<Option<KeyName>, Error> {
+        match self.key_name(name) {
             Err(Error::Invalid(_)) => Ok(None),
-            Err(error) => Err(error),
+            name => name.map(Some),
         }
     }
 
@@ -179,8 +165,7 @@ impl<B: Backend> Registry<B> {
         let Some(record) = self.child(place, &name).await? else { return Ok(None) };
         let child = place.child(&record);
         let itself = OpenFlags::LINK_ITSELF | OpenFlags::NO_FOLLOW;
-        let new = OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
-        if record.link && !flags.intersects(itself) && !flags.contains(new) {
+        if record.link && !flags.intersects(itself) && !flags.contains(OpenFlags::NEW) {
             return self.follow_link(&child, &mut self.patience()).await.map(Some);
         }
         Ok(Some(Reached { place: child, record, made: None }))
@@ -205,7 +190,7 @@ impl<B: Backend> Registry<B> {
             started => started?,
         };
         let reached = self.follow(start, path.components(), false, &mut self.patience()).await?;
-        if flags.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE) {
+        if flags.contains(OpenFlags::NEW) {
             return Err(Error::AlreadyExists);
         }
         self.open_directory(base, caller, reached, flags).await
@@ -219,12 +204,10 @@ impl<B: Backend> Registry<B> {
         reached: Reached,
         flags: OpenFlags,
     ) -> Result<HandleId, Error> {
-        if flags.intersects(OpenFlags::WRITE | OpenFlags::TRUNCATE) {
+        if flags.intersects(OpenFlags::CHANGE) {
             return Err(Error::IsADirectory);
         }
-        let asking = asking_for_directory(base, caller, flags)?;
-        let key = self.granted(reached, &asking).await?;
-        self.with(|state| state.insert(Handle::Key(Rc::new(key))))
+        self.admit(reached, asking_for_directory(base, caller, flags)?).await
     }
 
     async fn make_directory(
@@ -234,14 +217,14 @@ impl<B: Backend> Registry<B> {
         parent: &Parent,
         flags: OpenFlags,
     ) -> Result<HandleId, Error> {
-        let new = flags.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE);
+        let new = flags.contains(OpenFlags::NEW);
         if self.shows_value(&parent.reached, &parent.last.name, caller).await {
             return Err(if new { Error::AlreadyExists } else { Error::NotADirectory });
         }
         if !flags.contains(OpenFlags::CREATE) {
             return Err(Error::NotFound(NotFound::Key));
         }
-        if flags.intersects(OpenFlags::WRITE | OpenFlags::TRUNCATE) {
+        if flags.intersects(OpenFlags::CHANGE) {
             return Err(Error::IsADirectory);
         }
         let name = self.key_name_of_file(&parent.last)?;
@@ -255,8 +238,7 @@ impl<B: Backend> Registry<B> {
             Child::Made(record, access) => (record, Some(access)),
         };
         let place = parent.reached.place.child(&record);
-        let key = self.granted(Reached { place, record, made }, &asking).await?;
-        self.with(|state| state.insert(Handle::Key(Rc::new(key))))
+        self.admit(Reached { place, record, made }, asking).await
     }
 
     async fn open_link_itself(
@@ -272,7 +254,7 @@ impl<B: Backend> Registry<B> {
         if flags.contains(OpenFlags::DIRECTORY) {
             return Err(Error::NotADirectory);
         }
-        if flags.intersects(OpenFlags::WRITE | OpenFlags::TRUNCATE) {
+        if flags.intersects(OpenFlags::CHANGE) {
             return Err(Error::Invalid("a link is no file to write"));
         }
         let right = if flags.contains(OpenFlags::READ) {
@@ -280,12 +262,8 @@ impl<B: Backend> Registry<B> {
         } else {
             Access::READ_CONTROL
         };
-        let right = right | Access::MAXIMUM_ALLOWED;
-        let mut asking = Asking::new(base, caller, right.bits())?;
-        asking.desired = asking.desired.within(Access::KEY_READ)?;
-        let key = self.granted(reached, &asking).await?;
-        let name = String::new();
-        self.insert_file(key, Content::Link, flags, name, Texts::default())
+        let key = self.granted(reached, &asking_to_read(base, caller, right)?).await?;
+        self.insert_file(key, Content::Link, flags, String::new(), Texts::default())
     }
 
     async fn open_value(
@@ -300,13 +278,13 @@ impl<B: Backend> Registry<B> {
         let mut texts = Texts::default();
         let mut spelled = name.display().into();
         match self.effective_value(&key, &name).await? {
-            Some(_) if flags.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE) => {
+            Some(_) if flags.contains(OpenFlags::NEW) => {
                 return Err(Error::AlreadyExists);
             }
             Some(value) => {
                 texts.value_type = Some(value.value_type);
                 spelled = value.name.display;
-                if flags.contains(OpenFlags::TRUNCATE | OpenFlags::WRITE) {
+                if flags.contains(OpenFlags::CHANGE) {
                     texts.written = Some(Default::default());
                     texts.truncated = true;
                 }
@@ -328,13 +306,12 @@ impl<B: Backend> Registry<B> {
             }
             None => return Err(Error::NotFound(NotFound::Value)),
         }
-        let beside_key =
-            match self.key_name_of_file(&FileName { is_value: false, ..parent.last.clone() })? {
-                Some(name) if parent.last.is_value => {
-                    self.child(&parent.reached.place, &name).await?.is_some()
-                }
-                _ => false,
-            };
+        let beside_key = match self.possible_key_name(&parent.last.name)? {
+            Some(name) if parent.last.is_value => {
+                self.child(&parent.reached.place, &name).await?.is_some()
+            }
+            _ => false,
+        };
         let file_name = value_file_name(&spelled, beside_key);
         self.insert_file(key, Content::Value(name), flags, file_name, texts)
     }
@@ -348,9 +325,7 @@ impl<B: Backend> Registry<B> {
         rights: Access,
     ) -> Result<KeyHandle, Error> {
         let asking = Asking::new(base, caller, rights.bits())?;
-        let Reached { place, record, made } = &parent.reached;
-        let reached = Reached { place: place.clone(), record: record.clone(), made: *made };
-        self.granted(reached, &asking).await
+        self.granted(parent.reached.clone(), &asking).await
     }
 
     /// Makes an empty text, where there is no value; tells whether that was so.
@@ -394,19 +369,21 @@ fn rights(flags: OpenFlags) -> Access {
         rights |= Access::SET_VALUE;
     }
     // Without reading it, too, one learns of a value that one looks at, or adds to.
-    if flags.contains(OpenFlags::READ) || !flags.contains(OpenFlags::WRITE | OpenFlags::TRUNCATE) {
+    if flags.contains(OpenFlags::READ) || !flags.contains(OpenFlags::CHANGE) {
         rights |= Access::QUERY_VALUE;
     }
     rights
 }
 
 fn asking_for_directory(base: &Handle, caller: &Caller, flags: OpenFlags) -> Result<Asking, Error> {
-    let mut rights = Access::MAXIMUM_ALLOWED;
-    if flags.contains(OpenFlags::READ) {
-        rights |= Access::ENUMERATE_SUB_KEYS;
-    }
-    let mut asking = Asking::new(base, caller, rights.bits())?;
-    let desired: DesiredAccess = asking.desired;
-    asking.desired = desired.within(Access::KEY_READ)?;
+    let listed = flags.contains(OpenFlags::READ);
+    let rights = if listed { Access::ENUMERATE_SUB_KEYS } else { Access::empty() };
+    asking_to_read(base, caller, rights)
+}
+
+/// A caller that asks for these rights, and for what else of reading a key it is granted.
+fn asking_to_read(base: &Handle, caller: &Caller, rights: Access) -> Result<Asking, Error> {
+    let mut asking = Asking::new(base, caller, (rights | Access::MAXIMUM_ALLOWED).bits())?;
+    asking.desired = asking.desired.within(Access::KEY_READ)?;
     Ok(asking)
 }

@@ -32,14 +32,14 @@ impl<B: Backend> Registry<B> {
         if !file.flags.contains(OpenFlags::READ) {
             return Err(Error::BadHandle);
         }
-        if offset > 0 {
+        let (goes_on, ended) = {
             let texts = file.texts.lock();
-            if texts.reading.is_none() && texts.ended.is_some_and(|end| offset >= end) {
+            (offset > 0 && texts.reading.is_some(), texts.ended)
+        };
+        if !goes_on {
+            if offset > 0 && ended.is_some_and(|end| offset >= end) {
                 return Ok(Vec::new());
             }
-        }
-        let goes_on = offset > 0 && file.texts.lock().reading.is_some();
-        if !goes_on {
             self.take_text(id, &key, &file).await?;
         }
         self.with(|state| {

@@ -8,7 +8,7 @@ use super::super::backend::Backend;
 use super::super::error::Error;
 use super::super::handles::{Handle, HandleId, KeyHandle};
 use super::Content;
-use crate::security::{DesiredAccess, Token, access_check};
+use crate::security::{DesiredAccess, access_check};
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl<B: Backend> Registry<B> {
     ) -> Result<FileStat, Error> {
         let record = self.read_key(key.site, key.key).await?;
         let sd = self.descriptor(key.site.slot, &record)?;
-        let token: &Token = &key.token;
+        let token = &key.token;
         let all = DesiredAccess::new(Access::MAXIMUM_ALLOWED.bits())?;
         let mut granted = access_check(&sd, token, &all).unwrap_or(Access::empty());
         if key.restricted {

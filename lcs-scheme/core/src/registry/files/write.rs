@@ -4,7 +4,6 @@
 use alloc::vec::Vec;
 
 use lcs_abi::call::SetValue;
-use lcs_abi::security::Access;
 use lcs_abi::value::ValueType;
 
 use super::super::Registry;
@@ -40,17 +39,17 @@ impl<B: Backend> Registry<B> {
         offset: u64,
         append: bool,
     ) -> Result<(), Error> {
-        let (key, file, name) = &self.file_to_write(id)?;
+        let (key, file) = &self.file(id)?;
+        let name = file.to_write(key)?;
         let _turn = file.writing.lock().await;
         let append = append || file.flags.contains(OpenFlags::APPEND);
         let position = if append { Position::End } else { Position::At(offset) };
         let mut text = self.text_before(key, name, file, position).await?;
-        let max = self.with(|state| state.settings.size(Setting::MaxValueSize)) + TEXT_OVERHEAD;
         let start = match position {
             Position::End => text.len(),
             Position::At(offset) => usize::try_from(offset).unwrap_or(usize::MAX),
         };
-        let end = start.checked_add(piece.len()).filter(|end| *end <= max);
+        let end = start.checked_add(piece.len()).filter(|end| *end <= self.max_text());
         let end = end.ok_or(Error::LimitExceeded("MaxValueSize"))?;
         if text.len() < end {
             text.resize(end, 0);
@@ -93,7 +92,8 @@ impl<B: Backend> Registry<B> {
     /// # Errors
     /// As for [`Registry::write_file`].
     pub async fn truncate_file(&self, id: HandleId, length: u64) -> Result<(), Error> {
-        let (key, file, name) = &self.file_to_write(id)?;
+        let (key, file) = &self.file(id)?;
+        let name = file.to_write(key)?;
         let _turn = file.writing.lock().await;
         if length == 0 {
             let truncate = |texts: &mut Texts| {
@@ -102,8 +102,7 @@ impl<B: Backend> Registry<B> {
             };
             return self.with(|state| state.change_texts(key, file, truncate, 0));
         }
-        let max = self.with(|state| state.settings.size(Setting::MaxValueSize)) + TEXT_OVERHEAD;
-        let length = usize::try_from(length).ok().filter(|length| *length <= max);
+        let length = usize::try_from(length).ok().filter(|length| *length <= self.max_text());
         let length = length.ok_or(Error::LimitExceeded("MaxValueSize"))?;
         let written = file.texts.lock().written.clone();
         let mut text = match written {
@@ -139,21 +138,9 @@ impl<B: Backend> Registry<B> {
         }
     }
 
-    /// What of a file is to be written; a write may have what the handle was opened for.
-    #[allow(clippy::type_complexity)]
-    fn file_to_write(
-        &self,
-        id: HandleId,
-    ) -> Result<(alloc::rc::Rc<KeyHandle>, alloc::rc::Rc<File>, ValueName), Error> {
-        let (key, file) = self.file(id)?;
-        match &file.content {
-            Content::Value(name) if file.flags.contains(OpenFlags::WRITE) => {
-                key.require(Access::SET_VALUE)?;
-                let name = name.clone();
-                Ok((key, file, name))
-            }
-            _ => Err(Error::BadHandle),
-        }
+    /// How long a text may be, in bytes.
+    fn max_text(&self) -> usize {
+        self.with(|state| state.settings.size(Setting::MaxValueSize)) + TEXT_OVERHEAD
     }
 
     /// Makes this the text of a value.
