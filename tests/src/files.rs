@@ -1,8 +1,10 @@
 //! `reg:` as files, as a program has them that knows of no registry: through libredox.
 
+use std::io;
+
 use libredox::Fd;
 use libredox::error::{Error, Result};
-use libredox::flag::{O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_TRUNC, O_WRONLY};
+use libredox::flag::O_CLOEXEC;
 use syscall::dirent::DirentIter;
 
 /// The path of a file of the registry, from that of a key or a value.
@@ -40,7 +42,7 @@ pub fn read_in_pieces(file: &Fd, piece: usize) -> Result<Vec<u8>> {
 ///
 /// LCS's.
 pub fn read(file: &str) -> Result<Vec<u8>> {
-    read_in_pieces(&open(file, O_RDONLY)?, 4096)
+    said(libreg::files::read(&path(file)))
 }
 
 /// Replaces the text of a file, as a shell's `>` does.
@@ -49,7 +51,12 @@ pub fn read(file: &str) -> Result<Vec<u8>> {
 ///
 /// LCS's.
 pub fn write(file: &str, text: &[u8]) -> Result<()> {
-    write_all(&open(file, O_WRONLY | O_CREAT | O_TRUNC)?, text)
+    said(libreg::files::write(&path(file), text))
+}
+
+/// What the system said of an operation.
+fn said<T>(outcome: io::Result<T>) -> Result<T> {
+    outcome.map_err(|error| Error::new(error.raw_os_error().unwrap_or_default()))
 }
 
 /// Writes all of it.
@@ -70,7 +77,7 @@ pub fn write_all(file: &Fd, mut text: &[u8]) -> Result<()> {
 ///
 /// LCS's.
 pub fn make_directory(file: &str) -> Result<()> {
-    open(file, O_RDONLY | O_CREAT | O_EXCL | O_DIRECTORY).map(drop)
+    said(libreg::files::create_directory(&path(file)))
 }
 
 /// Names, kinds (`DirentKind`) and numbers of the entries of an open directory, read with a buffer of this size.
@@ -105,8 +112,8 @@ pub fn list_with(directory: &Fd, room: usize) -> Result<Vec<(String, u8, u64)>> 
 ///
 /// LCS's.
 pub fn list(file: &str) -> Result<Vec<String>> {
-    let listed = list_with(&open(file, O_RDONLY | O_DIRECTORY)?, 4096)?;
-    Ok(listed.into_iter().map(|(name, ..)| name).collect())
+    let listed = said(libreg::files::list(&path(file)))?;
+    Ok(listed.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Removes a file.
@@ -115,7 +122,7 @@ pub fn list(file: &str) -> Result<Vec<String>> {
 ///
 /// LCS's.
 pub fn unlink(file: &str) -> Result<()> {
-    remove(file, 0)
+    said(libreg::files::remove_file(&path(file)))
 }
 
 /// Removes a directory.
@@ -124,10 +131,5 @@ pub fn unlink(file: &str) -> Result<()> {
 ///
 /// LCS's.
 pub fn remove_directory(file: &str) -> Result<()> {
-    remove(file, syscall::flag::AT_REMOVEDIR as i32)
-}
-
-fn remove(file: &str, flags: i32) -> Result<()> {
-    hosted::unlink(&path(file), flags)
-        .map_err(|error| Error::new(error.raw_os_error().unwrap_or_default()))
+    said(libreg::files::remove_directory(&path(file)))
 }

@@ -22,7 +22,7 @@ const KEY: &str = "Machine/Files";
 /// A registry with an empty key for the test, and its mount.
 fn mounted() -> Option<(System, Mount)> {
     let system = System::start();
-    let mount = Mount::of(&system)?;
+    let mount = Mount::of(system.path())?;
     mount.output("Machine", "mkdir Files");
     Some((system, mount))
 }

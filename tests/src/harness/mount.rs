@@ -1,4 +1,4 @@
-//! A system's registry as files, as `redox-hosted mount` shows it.
+//! The registry of a root as files, as `redox-hosted mount` shows it.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process, set_parent_process_death_signal};
 
-use super::{System, binary, skipped};
+use super::{binary, skipped};
 
 /// A mounted registry; it is unmounted when this is dropped.
 #[derive(Debug)]
@@ -19,22 +19,22 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Mounts a system's registry. `None` if this machine cannot, which is told.
+    /// Mounts the registry of a root, in a directory there. `None` if this machine cannot, which is told.
     ///
     /// # Panics
     ///
     /// If it can and does not.
-    pub fn of(system: &System) -> Option<Mount> {
+    pub fn of(root: &Path) -> Option<Mount> {
         let has_helper = Command::new("fusermount3").arg("--version").output().is_ok();
         if !Path::new("/dev/fuse").exists() || !geteuid().is_root() && !has_helper {
             skipped("nothing can be mounted: no /dev/fuse, or neither root nor fusermount3");
             return None;
         }
-        let point = system.file("mount");
+        let point = root.join("mount");
         fs::create_dir(&point).expect("a directory");
         fs::set_permissions(&point, fs::Permissions::from_mode(0o755)).expect("one's own");
         let mut command = Command::new(binary("redox-hosted"));
-        command.arg("--root").arg(system.path()).arg("mount").arg(&point).stdout(Stdio::piped());
+        command.arg("--root").arg(root).arg("mount").arg(&point).stdout(Stdio::piped());
         let bind = || Ok(set_parent_process_death_signal(Some(Signal::TERM))?);
         // SAFETY: between fork and exec, `bind` makes one system call and allocates nothing.
         unsafe { command.pre_exec(bind) };

@@ -4,12 +4,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use libredox::flag::{O_DIRECTORY, O_PATH, O_RDONLY};
+use libreg::files;
 use registry_tests::files as scheme;
 use registry_tests::users::as_user;
 use rustix::io::Errno;
-use syscall::dirent::DirentKind;
-use syscall::flag::{MODE_DIR, MODE_TYPE};
 
 use super::door::{Answer, Ask, Door, Got, Kind, OTHER, Place, Who};
 
@@ -105,57 +103,51 @@ fn name_of(file: &str, kind: Kind) -> String {
         .fold(plain.to_owned(), |name, (encoded, character)| name.replace(encoded, character))
 }
 
+fn told<T>(outcome: io::Result<T>) -> Answer<T> {
+    outcome.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
 /// `/scheme/reg` through libredox.
 pub struct Libredox;
 
-fn said<T>(outcome: libredox::error::Result<T>) -> Answer<T> {
-    outcome.map_err(|error| Errno::from_raw_os_error(error.errno()))
-}
-
 impl FileSystem for Libredox {
     fn read(&self, path: &str) -> Answer<Vec<u8>> {
-        said(scheme::read(path))
+        told(files::read(&scheme::path(path)))
     }
 
     fn write(&self, path: &str, text: &[u8]) -> Answer<()> {
-        said(scheme::write(path, text))
+        told(files::write(&scheme::path(path), text))
     }
 
     fn list(&self, path: &str) -> Answer<Vec<(String, Kind)>> {
-        let directory = said(scheme::open(path, O_RDONLY | O_DIRECTORY))?;
         let kind = |kind| {
-            if kind == DirentKind::Directory as u8 { Kind::Key } else { Kind::Value }
+            if kind == files::Kind::Directory { Kind::Key } else { Kind::Value }
         };
-        let listed = said(scheme::list_with(&directory, 4096))?.into_iter();
-        Ok(listed.map(|(name, of, _)| (name, kind(of))).collect())
+        let listed = told(files::list(&scheme::path(path)))?.into_iter();
+        Ok(listed.map(|(name, of)| (name, kind(of))).collect())
     }
 
     fn stat(&self, path: &str) -> Answer<Got> {
-        let file = said(scheme::open(path, O_PATH))?;
-        let stat = said(libredox::call::fstat(file.raw()))?;
-        let is_key = stat.st_mode as u16 & MODE_TYPE == MODE_DIR;
-        Ok(if is_key { Got::Key } else { Got::Value(stat.st_size as u64) })
+        let stat = told(files::stat(&scheme::path(path)))?;
+        let is_key = stat.kind == files::Kind::Directory;
+        Ok(if is_key { Got::Key } else { Got::Value(stat.length) })
     }
 
     fn make_directory(&self, path: &str) -> Answer<()> {
-        said(scheme::make_directory(path))
+        told(files::create_directory(&scheme::path(path)))
     }
 
     fn unlink(&self, path: &str) -> Answer<()> {
-        said(scheme::unlink(path))
+        told(files::remove_file(&scheme::path(path)))
     }
 
     fn remove_directory(&self, path: &str) -> Answer<()> {
-        said(scheme::remove_directory(path))
+        told(files::remove_directory(&scheme::path(path)))
     }
 }
 
 /// A directory in which the registry is mounted, through the standard library.
 pub struct Mounted(pub PathBuf);
-
-fn told<T>(outcome: io::Result<T>) -> Answer<T> {
-    outcome.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
-}
 
 impl FileSystem for Mounted {
     fn read(&self, path: &str) -> Answer<Vec<u8>> {

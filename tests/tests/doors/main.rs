@@ -2,7 +2,6 @@
 
 mod door;
 mod files;
-mod mount;
 mod regtool;
 mod table;
 
@@ -10,13 +9,12 @@ use hosted as _;
 use libreg::{Access, Key, NamedValue};
 use registry_tests::daemons;
 use registry_tests::handles::{self, root, set};
-use registry_tests::harness::{Process, Root, session_in};
+use registry_tests::harness::{Mount, Process, Root, session_in};
 use registry_tests::registry::registry;
 use registry_tests::users::can_become_others;
 
 use door::{Ask, Door, Who};
 use files::{Files, Libredox, Mounted};
-use mount::Mount;
 use regtool::Regtool;
 use table::{LONGEST, Row, TOO_LONG, There, rows};
 
@@ -34,7 +32,7 @@ fn doors(mount: Option<&Mount>) -> Vec<Opened> {
         ("regtool", Box::new(|who| Box::new(Regtool { who }))),
     ];
     if let Some(mount) = mount {
-        let point = mount.registry();
+        let point = mount.path("");
         let open =
             move |who| -> Box<dyn Door> { Box::new(Files { system: Mounted(point.clone()), who }) };
         doors.push(("mount", Box::new(open)));
@@ -95,7 +93,7 @@ fn every_door_gives_the_same_answers_and_leaves_the_same_registry() {
     session_in(lcs, |_| {
         let _loregd = daemons::loregd(&[]);
         handles::create(&root(), r"Machine\Doors").expect("a key");
-        let mount = Mount::start();
+        let mount = Mount::of(&daemons::root_directory());
         let doors = doors(mount.as_ref());
         let others = can_become_others();
         for (number, row) in rows().iter().enumerate() {
