@@ -13,9 +13,11 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::exit;
 use std::thread;
 
 use fuser::{Config, MountOption, Session, SessionACL, SessionUnmounter};
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::geteuid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -107,18 +109,26 @@ fn announce(point: &Path) {
     let _ = output.flush();
 }
 
-/// Unmounts it at the first signal that says that this is to be done.
+/// Unmounts it at the first signal that says that this is to be done. Where somebody is inside it only goes out of
+/// sight, and what he does there fails (ENOTCONN) when this process ends: at once, or where that could not be told
+/// (fusermount3) at the second signal.
 fn end_at_a_signal(mut mounted: SessionUnmounter, point: &Path) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let point = point.to_owned();
     let wait = move || {
-        for _ in signals.forever() {
-            match mounted.unmount() {
-                Ok(()) => return,
-                Err(error) => {
-                    eprintln!("redox-hosted: cannot unmount {}: {error}", point.display());
-                }
+        let mut signals = signals.forever();
+        if signals.next().is_some()
+            && let Err(busy) = mounted.unmount()
+        {
+            if let Err(error) = unmount(&point, UnmountFlags::DETACH) {
+                eprintln!("redox-hosted: cannot unmount {}: {busy}, {error}", point.display());
+                exit(1);
             }
+            exit(0);
+        }
+        // Without a second one the process ends when the last one has left.
+        if signals.next().is_some() {
+            exit(0);
         }
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
