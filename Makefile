@@ -10,17 +10,22 @@ CARGO_FLAGS ?=
 # How long each fuzz target, or the comparison with the model, runs.
 SECONDS := 60
 
-# What ships on Redox.
-REDOX_CRATES := lcs-abi lcs-core lcs-daemon lcs-scheme loregd libreg regtool
+# What runs on Redox; it takes all crates that ship there.
+REDOX_PROGRAMS := lcs-scheme loregd regtool
 
 # Debian's own Rust can build std from source for Redox; rustup's stable cannot.
 REDOX_RUST := env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$(TARGET)/redox"
 REDOX_NEEDS := Debian's packages rustc-web, cargo-web and rust-web-src
 
-.PHONY: help build run test lint redox-check fuzz model clean
+# The machine's own, because the machine's linker is used. It is for errors: the quickest code will do.
+REDOX_TARGET := $(shell uname -m)-unknown-redox
+REDOX_BUILD := CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
+	CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_REDOX_LINKER="$(CURDIR)/recipes/link-without-libc.sh"
+
+.PHONY: help build run test lint redox-check redox-overlay redox-overlay-remove fuzz model clean
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 28
 
 build: ## Build redox-hosted, lcs-scheme, loregd and regtool (in target/release)
 	cargo build $(CARGO_FLAGS) --release --bins -p hosted -p lcs-scheme -p loregd -p regtool
@@ -45,17 +50,25 @@ lint: ## Check the layout of the code, clippy's advice, and the licences and ori
 		echo "skipped: cargo-deny is not installed (cargo install --locked cargo-deny)"; \
 	fi
 
-redox-check: ## Type-check for Redox what ships there
+redox-check: ## Build for Redox what runs there, with all but its C library, and say what it needs of that
 	@if [ -x /usr/bin/cargo ] && [ -x /usr/bin/rustc ] && [ -d /usr/lib/rustlib/src/rust/library/std ]; then \
-		set -x; \
-		$(REDOX_RUST) cargo check $(CARGO_FLAGS) -Zbuild-std=std,panic_abort \
-			--target x86_64-unknown-redox $(addprefix -p ,$(REDOX_CRATES)); \
+		set -ex; \
+		$(REDOX_RUST) $(REDOX_BUILD) cargo build $(CARGO_FLAGS) -Zbuild-std=std,panic_abort \
+			--target $(REDOX_TARGET) --bins $(addprefix -p ,$(REDOX_PROGRAMS)); \
+		sh recipes/check-symbols.sh \
+			$(addprefix "$(TARGET)"/redox/$(REDOX_TARGET)/debug/,$(REDOX_PROGRAMS)); \
 	elif [ "$$CI" = true ]; then \
 		echo "redox-check needs $(REDOX_NEEDS)" >&2; \
 		exit 1; \
 	else \
 		echo "skipped: $(REDOX_NEEDS) are not installed"; \
 	fi
+
+redox-overlay: ## Put recipes, image configuration and source into a checkout of Redox, REDOX=DIR
+	@sh recipes/overlay.sh put "$(REDOX)"
+
+redox-overlay-remove: ## Take them out again, REDOX=DIR
+	@sh recipes/overlay.sh remove "$(REDOX)"
 
 fuzz: ## Run each fuzz target for SECONDS=60
 	@if cargo +nightly fuzz --version >/dev/null 2>&1; then \

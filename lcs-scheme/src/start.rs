@@ -112,12 +112,19 @@ fn answers(name: &str) -> bool {
 
 /// Removes a scheme's name. If that fails, taking it will fail too, and say so.
 fn remove(name: &str) {
-    let path = format!("/scheme/{name}");
-    #[cfg(target_os = "redox")]
-    let removed = std::fs::remove_file(path);
-    #[cfg(not(target_os = "redox"))]
-    let removed = hosted::unlink(&path, 0);
-    if let Err(error) = removed {
+    if let Err(error) = unlink_scheme(&format!("/scheme/{name}")) {
         log::warn!("the dead name of the scheme {name} cannot be removed: {error}");
     }
+}
+
+/// To std a scheme's name is a file.
+#[cfg(target_os = "redox")]
+fn unlink_scheme(path: &str) -> io::Result<()> {
+    std::fs::remove_file(path)
+}
+
+/// Elsewhere std knows no schemes.
+#[cfg(not(target_os = "redox"))]
+fn unlink_scheme(path: &str) -> io::Result<()> {
+    hosted::unlink(path, 0)
 }

@@ -28,6 +28,7 @@ use hosted as _;
 mod entry;
 pub mod logging;
 pub mod namespace;
+mod parent_death;
 mod pid_file;
 mod queue;
 mod ready;
@@ -75,6 +76,9 @@ pub enum Error {
     /// The supervisor died before this process could ask to die with it.
     #[error("the supervisor is gone")]
     Orphaned,
+    /// The thread that learns of the supervisor's end can't be started.
+    #[error("cannot start the lifeline's thread: {0}")]
+    Lifeline(io::Error),
     /// The thread that writes the log can't be started.
     #[error("cannot start the log's thread: {0}")]
     LogThread(io::Error),
@@ -89,7 +93,7 @@ pub enum Error {
 /// Runs `body` as the daemon `name`, or, with `--supervise`, the supervisor whose child does.
 ///
 /// `name` is that of the log and of the files in `run/`. Before `body` runs the log works and, under a
-/// supervisor on Linux, the process is bound to the supervisor's life; when it returns, what was logged is
+/// supervisor, the process is bound to the supervisor's life; when it returns, what was logged is
 /// written. Returns `body`'s exit code, or 1 when it could not be run.
 pub fn run(name: &str, args: &Args, body: impl FnOnce() -> ExitCode) -> ExitCode {
     let outcome =

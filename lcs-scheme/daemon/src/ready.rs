@@ -5,6 +5,9 @@ use std::io::Write;
 use std::os::fd::{FromRawFd, RawFd};
 use std::sync::Once;
 
+/// The variable of the environment that names the descriptor.
+pub(crate) const NOTIFY: &str = "INIT_NOTIFY";
+
 static SIGNALLED: Once = Once::new();
 
 /// Tells init, once, that this daemon serves; does nothing when no init asked (`INIT_NOTIFY` is not set)
@@ -36,10 +39,10 @@ pub fn ready() {
 
 /// The descriptor in `INIT_NOTIFY`, if there is one.
 fn inherited_descriptor() -> Option<RawFd> {
-    let text = std::env::var_os("INIT_NOTIFY")?;
+    let text = std::env::var_os(NOTIFY)?;
     let number = text.to_str().and_then(|text| text.parse::<RawFd>().ok());
     if number.is_none_or(|number| number < 0) {
-        log::error!("INIT_NOTIFY is {text:?}, which is no descriptor: readiness is not signalled");
+        log::error!("{NOTIFY} is {text:?}, which is no descriptor: readiness is not signalled");
         return None;
     }
     number

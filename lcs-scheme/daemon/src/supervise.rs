@@ -2,26 +2,36 @@
 //!
 //! Redox's init restarts nothing, and neither does `redox-hosted`; so there is one way everywhere. The
 //! child is this same executable with the same arguments but `--supervise`. It inherits the descriptor of
-//! `INIT_NOTIFY`, so the first child that becomes ready tells init itself.
+//! `INIT_NOTIFY`, so the first child that becomes ready tells init itself. (It can't be standard input; init
+//! takes none of the first three.)
+//!
+//! The child's standard input is its lifeline, a pipe whose other end only the supervisor has: when that end
+//! is closed, by the supervisor or by its death, the child ends itself. A thread waits for the child's end.
+//! So neither needs a signal to learn of the other's end: Redox has no parent-death signal, and nothing
+//! depends on SIGCHLD there.
+//!
+//! Init waits for readiness, and Redox's for ever: a daemon that does not come up must not keep the system from
+//! booting. So when the delays between its deaths are at their longest, the supervisor tells init itself.
 //!
 //! A child that ends with code 0 or [`EXIT_USAGE`](crate::EXIT_USAGE) means it: the supervisor ends with
 //! the same code. Any other end, by a signal or with another code, is a death. On SIGTERM or SIGINT the
-//! supervisor ends its child with SIGTERM, waits for it and ends with 0.
+//! supervisor closes the lifeline, waits for the child's end and ends with 0.
 
 use std::env;
 use std::ffi::OsString;
-use std::io;
-use std::process::{Child, Command, ExitCode, ExitStatus};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::process::{self, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::pid_file::{self, Role};
-use crate::{EXIT_USAGE, Error};
+use crate::ready::{NOTIFY, ready};
+use crate::{EXIT_USAGE, Error, parent_death};
 
 /// Tells the child its supervisor's process id.
 const SUPERVISOR: &str = "LCS_SUPERVISOR";
@@ -30,37 +40,87 @@ const SUPERVISOR: &str = "LCS_SUPERVISOR";
 ///
 /// Call it from the main thread: on Linux a child dies when the thread that started it does.
 pub fn run(name: &str) -> Result<ExitCode, Error> {
-    pid_file::write(name, Role::Supervisor, std::process::id());
-    let executable = env::current_exe().map_err(Error::Executable)?;
-    let arguments: Vec<OsString> =
-        env::args_os().skip(1).filter(|argument| argument != "--supervise").collect();
-    let signals = receive_signals().map_err(Error::Signals)?;
+    pid_file::write(name, Role::Supervisor, process::id());
+    let executable =
+        executable(env::current_exe(), env::args_os().next()).map_err(Error::Executable)?;
+    let (happens, events) = mpsc::channel();
+    report_signals(happens.clone()).map_err(Error::Signals)?;
     let mut delays = Delays::default();
+    let mut given_up = false;
     loop {
         let begin = Instant::now();
-        let started = Command::new(&executable)
-            .args(&arguments)
-            .env(SUPERVISOR, std::process::id().to_string())
-            .spawn();
-        let end = match started {
-            Ok(mut child) => {
-                pid_file::write(name, Role::Daemon, child.id());
-                match watch(&mut child, &signals).map_err(Error::Wait)? {
-                    End::Told => return Ok(ExitCode::SUCCESS),
-                    End::Alone(status) => match final_code(status) {
-                        Some(code) => return Ok(ExitCode::from(code)),
-                        None => format!("process {} died ({status})", child.id()),
-                    },
-                }
-            }
+        let mut command = command(&executable);
+        if given_up {
+            // Its descriptor is closed; a child could have a file of its own under that number.
+            command.env_remove(NOTIFY);
+        }
+        let end = match start(name, &mut command, happens.clone()) {
+            Ok((pid, lifeline)) => match watch(lifeline, &events).map_err(Error::Wait)? {
+                End::Told => return Ok(ExitCode::SUCCESS),
+                End::Alone(status) => match final_code(status) {
+                    Some(code) => return Ok(ExitCode::from(code)),
+                    None => format!("process {pid} died ({status})"),
+                },
+            },
             Err(error) => format!("cannot start {}: {error}", executable.display()),
         };
         let delay = delays.next(begin.elapsed());
         eprintln!("{name}: supervisor: {end}; next start in {} ms", delay.as_millis());
-        if told_to_end_within(delay, &signals) {
+        if delay == Delays::LONGEST {
+            ready();
+            given_up = true;
+        }
+        if told_to_end_within(delay, &events) {
             return Ok(ExitCode::SUCCESS);
         }
     }
+}
+
+/// This program, from what the system says it is and the name it was called by.
+///
+/// Redox keeps the first 32 bytes of the path that was executed, so of a long one it says what is not there.
+/// Then, as when the file was replaced since, what is found by the name is as good.
+fn executable(told: io::Result<PathBuf>, called: Option<OsString>) -> io::Result<PathBuf> {
+    match (told, called) {
+        (Ok(told), _) if told.exists() => Ok(told),
+        (_, Some(called)) => Ok(called.into()),
+        (told, None) => told,
+    }
+}
+
+/// What a supervisor acts on.
+enum Event {
+    /// A signal tells it to end.
+    Told,
+    /// The child ended.
+    Ended(io::Result<ExitStatus>),
+}
+
+/// What starts a child.
+fn command(executable: &Path) -> Command {
+    let mut command = Command::new(executable);
+    command
+        .args(env::args_os().skip(1).filter(|argument| argument != "--supervise"))
+        .env(SUPERVISOR, process::id().to_string())
+        .stdin(Stdio::piped());
+    command
+}
+
+/// Starts a child, whose end will be an event, and returns its process id and its lifeline.
+fn start(
+    name: &str,
+    command: &mut Command,
+    happens: Sender<Event>,
+) -> io::Result<(u32, ChildStdin)> {
+    let mut child = command.spawn()?;
+    let lifeline = child.stdin.take().ok_or(ErrorKind::BrokenPipe)?;
+    let pid = child.id();
+    pid_file::write(name, Role::Daemon, pid);
+    thread::Builder::new().name("child".to_owned()).spawn(move || {
+        // Without a receiver the supervisor is ending.
+        let _ = happens.send(Event::Ended(child.wait()));
+    })?;
+    Ok((pid, lifeline))
 }
 
 /// How a child came to its end.
@@ -71,18 +131,15 @@ enum End {
     Alone(ExitStatus),
 }
 
-/// Waits for the end of `child`, passing on what ends both.
-fn watch(child: &mut Child, signals: &Receiver<i32>) -> io::Result<End> {
-    let mut told = false;
+/// Waits for the end of the child at this lifeline, which is closed if a signal is to end both.
+fn watch(lifeline: ChildStdin, events: &Receiver<Event>) -> io::Result<End> {
+    let mut lifeline = Some(lifeline);
     loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(if told { End::Told } else { End::Alone(status) });
-        }
-        // Each SIGCHLD that comes after the look above is in the channel; its sender never ends.
-        if let Ok(SIGTERM | SIGINT) = signals.recv() {
-            told = true;
-            // Not reaped yet, so the number is still this child's.
-            kill_process(Pid::from_child(child), Signal::TERM)?;
+        // The thread of the signals has a sender for ever.
+        match events.recv().map_err(io::Error::other)? {
+            Event::Told => lifeline = None,
+            Event::Ended(_) if lifeline.is_none() => return Ok(End::Told),
+            Event::Ended(status) => return status.map(End::Alone),
         }
     }
 }
@@ -97,29 +154,31 @@ fn final_code(status: ExitStatus) -> Option<u8> {
 }
 
 /// Whether a signal to end comes before `delay` is over.
-fn told_to_end_within(delay: Duration, signals: &Receiver<i32>) -> bool {
+fn told_to_end_within(delay: Duration, events: &Receiver<Event>) -> bool {
     let deadline = Instant::now() + delay;
     loop {
-        match signals.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(SIGTERM | SIGINT) => return true,
-            Ok(_) => {}
+        match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Event::Told) => return true,
+            // Of a child that could not be watched.
+            Ok(Event::Ended(_)) => {}
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return false,
         }
     }
 }
 
-/// The signals a supervisor acts on, through a thread: only so can one wait for them with a limit.
-fn receive_signals() -> io::Result<Receiver<i32>> {
+/// Makes the signals that end a supervisor events, through a thread: only so can one wait for either.
+fn report_signals(happens: Sender<Event>) -> io::Result<()> {
+    // SIGCHLD says nothing that the waiting thread doesn't know. But a process that was started with SIGCHLD
+    // ignored is not told how its children end, and handling it ends that.
     let mut signals = Signals::new([SIGCHLD, SIGTERM, SIGINT])?;
-    let (sender, receiver) = mpsc::channel();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            if sender.send(signal).is_err() {
+            if signal != SIGCHLD && happens.send(Event::Told).is_err() {
                 return;
             }
         }
     })?;
-    Ok(receiver)
+    Ok(())
 }
 
 /// The growing delays before starts.
@@ -148,29 +207,32 @@ impl Delays {
     }
 }
 
-/// Under a supervisor, makes this process die with it where the system can do that (Linux). Returns whether
-/// there is a supervisor.
+/// Under a supervisor, makes this process end with it. Returns whether there is one.
 ///
 /// Call it from the main thread before others start.
 pub fn bind_to_supervisor() -> Result<bool, Error> {
     let Some(supervisor) = env::var_os(SUPERVISOR) else {
         return Ok(false);
     };
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{getppid, set_parent_process_death_signal};
+    parent_death::kill_me_with(&supervisor)?;
+    thread::Builder::new()
+        .name("lifeline".to_owned())
+        .spawn(hold_lifeline)
+        .map_err(Error::Lifeline)?;
+    Ok(true)
+}
 
-        set_parent_process_death_signal(Some(Signal::KILL))
-            .map_err(|error| Error::ParentDeath(error.into()))?;
-        // Who died before the request above sends no signal any more.
-        let parent = getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
-        if supervisor.to_str() != Some(parent.to_string().as_str()) {
-            return Err(Error::Orphaned);
+/// Ends this process when its standard input ends. Nothing is put in order first: a daemon may die at any
+/// moment, and a supervisor that was told to end waits for this.
+fn hold_lifeline() {
+    let mut input = io::stdin().lock();
+    loop {
+        match input.read(&mut [0]) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => process::exit(1),
         }
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = supervisor;
-    Ok(true)
 }
 
 #[cfg(test)]
@@ -185,6 +247,19 @@ mod tests {
         assert_eq!(grown, [10, 30, 90, 270, 810, 2430, 5000, 5000]);
         assert_eq!(delays.next(Delays::MATURE).as_millis(), 10);
         assert_eq!(delays.next(young).as_millis(), 30);
+    }
+
+    #[test]
+    fn a_path_that_the_system_cut_off_gives_way_to_the_name_of_the_call() {
+        let called = || Some(OsString::from("daemon"));
+        let there = env::current_exe().unwrap();
+        assert_eq!(executable(Ok(there.clone()), called()).unwrap(), there);
+        let cut = there.parent().unwrap().join("no such prog");
+        assert_eq!(executable(Ok(cut.clone()), called()).unwrap(), Path::new("daemon"));
+        let unknown = || Err(ErrorKind::NotFound.into());
+        assert_eq!(executable(unknown(), called()).unwrap(), Path::new("daemon"));
+        assert_eq!(executable(Ok(cut.clone()), None).unwrap(), cut);
+        assert!(executable(unknown(), None).is_err());
     }
 
     #[test]

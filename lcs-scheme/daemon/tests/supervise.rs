@@ -1,7 +1,7 @@
 //! Supervision with real processes: the example `smallest`, which prints its process id when it serves.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -153,6 +153,52 @@ fn the_child_dies_with_a_killed_supervisor() {
 }
 
 #[test]
+fn a_child_ends_with_its_lifeline_also_where_no_signal_tells_it() {
+    let root = root();
+    // As a supervisor would start it, by a parent that goes on living.
+    let mut child = Command::new(smallest())
+        .env("REDOX_HOSTED", root.path())
+        .env("LCS_SUPERVISOR", std::process::id().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the example is built");
+    let mut lifeline = child.stdin.take().expect("piped");
+    let mut output = BufReader::new(child.stdout.take().expect("piped")).lines();
+    assert_eq!(output.next().expect("it serves").expect("text"), child.id().to_string());
+    // Only its end means something: more than a pipe holds is read, and the child serves on.
+    lifeline.write_all(&[b'x'; 1 << 20]).expect("it reads on");
+    drop(lifeline);
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+}
+
+#[test]
+fn a_supervisor_to_which_no_sigchld_comes_starts_the_next_child_and_ends_the_last() {
+    for how in ["--block-signal=CHLD", "--ignore-signal=CHLD"] {
+        let root = root();
+        let mut command = Command::new("env");
+        command.args([how, "--"]).arg(smallest()).arg("--supervise");
+        let mut supervisor = Supervisor::spawn(root.path(), command);
+        let first = supervisor.serving_child();
+        kill(first);
+        assert_ne!(supervisor.serving_child(), first);
+        supervisor.signal(Signal::TERM);
+        assert!(supervisor.wait_for_silence().is_empty(), "no other child served");
+        assert_eq!(supervisor.process.wait().expect("it ended").code(), Some(0));
+    }
+}
+
+#[test]
+fn a_stopped_child_dies_with_a_killed_supervisor() {
+    let root = root();
+    let mut supervisor = Supervisor::start(root.path(), &[]);
+    let child = supervisor.serving_child();
+    kill_process(child, Signal::STOP).expect("it lives");
+    supervisor.signal(Signal::KILL);
+    assert!(supervisor.wait_for_silence().is_empty(), "no other child served");
+}
+
+#[test]
 fn pid_files_name_the_supervisor_and_each_new_child() {
     let root = root();
     let mut supervisor = Supervisor::start(root.path(), &[]);
@@ -170,22 +216,45 @@ fn pid_files_name_the_supervisor_and_each_new_child() {
     assert_eq!(files.count(), 2, "drafts are gone");
 }
 
-#[test]
-fn readiness_reaches_init_and_a_later_child_is_not_disturbed() {
-    let root = root();
-    let fifo = root.path().join("notify");
+/// A supervisor whose `INIT_NOTIFY` is a fifo in the root, and the end of it that init reads.
+fn with_init(root: &Path, arguments: &[&str]) -> (Supervisor, File) {
+    let fifo = root.join("notify");
     let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo");
     assert!(made.success());
     // The shell opens descriptor 3 as init would hand it on.
     let mut command = Command::new("sh");
     command
         .arg("-c")
-        .arg(r#"INIT_NOTIFY=3 exec "$1" --supervise 3>"$2""#)
+        .arg(r#"notify=$1; shift; INIT_NOTIFY=3 exec "$@" 3>"$notify""#)
         .arg("sh")
+        .arg(&fifo)
         .arg(smallest())
-        .arg(&fifo);
-    let mut supervisor = Supervisor::spawn(root.path(), command);
-    let mut init = File::open(&fifo).expect("the fifo");
+        .arg("--supervise")
+        .args(arguments);
+    let supervisor = Supervisor::spawn(root, command);
+    let init = File::open(&fifo).expect("the fifo");
+    (supervisor, init)
+}
+
+#[test]
+fn init_waits_no_longer_than_a_few_deaths_for_a_daemon_that_does_not_come_up() {
+    let root = root();
+    let (mut supervisor, mut init) = with_init(root.path(), &["--panic"]);
+    let mut byte = [1; 1];
+    init.read_exact(&mut byte).expect("readiness");
+    assert_eq!(byte, [0]);
+    let deaths = supervisor.errors.by_ref().map(|line| line.expect("text"));
+    let last = deaths.filter(|line| line.contains("next start")).nth(6).expect("seven deaths");
+    assert!(last.ends_with("in 5000 ms"), "{last}");
+    // It goes on trying, and no child has the descriptor.
+    assert_eq!(init.read(&mut byte).expect("the end"), 0);
+    assert_eq!(supervisor.process.try_wait().expect("its state"), None);
+}
+
+#[test]
+fn readiness_reaches_init_and_a_later_child_is_not_disturbed() {
+    let root = root();
+    let (mut supervisor, mut init) = with_init(root.path(), &[]);
     let mut byte = [1; 1];
     init.read_exact(&mut byte).expect("readiness");
     assert_eq!(byte, [0]);

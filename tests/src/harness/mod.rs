@@ -1,10 +1,12 @@
 //! Processes in a root directory of their own.
 
+mod mount;
 mod process;
 mod root;
 mod session;
 mod system;
 
+pub use mount::Mount;
 pub use process::{PATIENCE, Process, kill_daemon};
 pub use root::{Root, binary};
 pub use session::{Session, session, session_as, session_in, session_of_rounds};

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// How long anything that must happen may take on a busy machine.
@@ -40,7 +41,7 @@ impl Process {
         Self { child }
     }
 
-    /// Starts a daemon and waits for its byte on `INIT_NOTIFY`, which is its standard input.
+    /// Starts a daemon and waits for its byte on `INIT_NOTIFY`.
     ///
     /// # Panics
     ///
@@ -48,10 +49,18 @@ impl Process {
     pub fn spawn_ready(command: &mut Command) -> Self {
         let (reader, writer) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
-        command.env("INIT_NOTIFY", "0").stdin(Stdio::from(writer));
+        let number = writer.as_raw_fd();
+        command.env("INIT_NOTIFY", number.to_string()).stdin(Stdio::null());
+        let inherit = move || {
+            // SAFETY: the writer is open until after the fork, and this is the child's copy.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+            Ok(fcntl_setfd(descriptor, FdFlags::empty())?)
+        };
+        // SAFETY: between fork and exec only async-signal-safe functions may run: this is a system call.
+        unsafe { command.pre_exec(inherit) };
         let process = Self::spawn(command);
-        // The command keeps the writing end; without it, a death is seen as the end of the pipe.
-        command.stdin(Stdio::null());
+        // Without it, a death is seen as the end of the pipe.
+        drop(writer);
         assert!(readable(&reader, PATIENCE), "{command:?} is not ready after {PATIENCE:?}");
         let mut byte = [0];
         let count = File::from(reader).read(&mut byte).expect("the readiness pipe");

@@ -15,6 +15,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::exit;
 use std::thread;
 
 use fuser::{Config, MountOption, Session, SessionACL, SessionUnmounter};
@@ -129,7 +130,7 @@ fn end_at_a_signal(
             let error: &io::Error = error;
             eprintln!("redox-hosted: cannot unmount {}: {error}", point.display());
         }
-        std::process::exit(i32::from(unmounted.is_err()));
+        exit(i32::from(unmounted.is_err()));
     };
     thread::Builder::new().name("signals".to_owned()).spawn(end).map(drop)
 }
