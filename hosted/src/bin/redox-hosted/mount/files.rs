@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -59,31 +59,10 @@ pub struct Changes {
     pub modified: Option<TimeOrNow>,
 }
 
-/// What a program has open.
-struct Opened {
-    file: File,
-    /// It was emptied, and nothing was written since: the scheme may leave that until the file is closed.
-    emptied: AtomicBool,
-}
-
-impl Opened {
-    fn truncate(&self, length: u64) -> io::Result<()> {
-        self.file.truncate(length)?;
-        self.emptied.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync()?;
-        self.emptied.store(false, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
 /// The files of the scheme.
 pub struct Files {
     nodes: Nodes,
-    open: Mutex<HashMap<u64, Arc<Opened>>>,
+    open: Mutex<HashMap<u64, Arc<File>>>,
     last: AtomicU64,
     pollers: Pollers,
 }
@@ -144,7 +123,7 @@ impl Files {
     ) -> Answer<FileAttr> {
         let place = self.place(node)?;
         let stat = match handle {
-            Some(handle) => self.opened(handle)?.file.stat()?,
+            Some(handle) => self.opened(handle)?.stat()?,
             None => stat(&place.path, caller)?,
         };
         let mut attributes = attributes(&stat)?;
@@ -205,26 +184,25 @@ impl Files {
         Ok(unlink(caller, SCHEME, &self.path_in(parent, name)?, flags)?)
     }
 
-    fn keep(&self, file: File, emptied: bool) -> FileHandle {
+    fn keep(&self, file: File) -> FileHandle {
         let handle = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        let opened = Opened { file, emptied: AtomicBool::new(emptied) };
-        self.all_open().insert(handle, Arc::new(opened));
+        self.all_open().insert(handle, Arc::new(file));
         FileHandle(handle)
     }
 
-    fn all_open(&self) -> MutexGuard<'_, HashMap<u64, Arc<Opened>>> {
+    fn all_open(&self) -> MutexGuard<'_, HashMap<u64, Arc<File>>> {
         // Nothing panics between two consistent states of a map.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn opened(&self, handle: FileHandle) -> Answer<Arc<Opened>> {
+    fn opened(&self, handle: FileHandle) -> Answer<Arc<File>> {
         self.all_open().get(&handle.0).cloned().ok_or(Errno::EBADF)
     }
 
     /// Opens a file.
     pub fn open(&self, node: INodeNo, flags: i32, caller: Caller) -> Answer<FileHandle> {
         let file = open(&self.path(node)?, flags & OPEN, caller)?;
-        Ok(self.keep(file, flags & O_TRUNC != 0))
+        Ok(self.keep(file))
     }
 
     /// Opens a file, and makes it if it is not there.
@@ -238,13 +216,13 @@ impl Files {
         let path = self.path_in(parent, name)?;
         let file = open(&path, flags & (OPEN | O_EXCL) | O_CREAT, caller)?;
         let attributes = self.tell(&path, &file.stat()?, caller)?;
-        Ok((attributes, self.keep(file, flags & O_TRUNC != 0)))
+        Ok((attributes, self.keep(file)))
     }
 
     /// Opens a directory to list it.
     pub fn open_directory(&self, node: INodeNo, caller: Caller) -> Answer<FileHandle> {
         let file = open(&self.path(node)?, O_RDONLY | O_DIRECTORY, caller)?;
-        Ok(self.keep(file, false))
+        Ok(self.keep(file))
     }
 
     /// The last descriptor of an open file is closed.
@@ -264,7 +242,7 @@ impl Files {
         caller: Caller,
     ) -> Answer<Vec<u8>> {
         let mut piece = vec![0; room];
-        let length = self.opened(handle)?.file.read_at(caller, &mut piece, offset)?;
+        let length = self.opened(handle)?.read_at(caller, &mut piece, offset)?;
         piece.truncate(length);
         Ok(piece)
     }
@@ -277,27 +255,12 @@ impl Files {
         bytes: &[u8],
         caller: Caller,
     ) -> Answer<usize> {
-        let opened = self.opened(handle)?;
-        let written = opened.file.write_at(caller, bytes, offset)?;
-        opened.emptied.store(false, Ordering::Relaxed);
-        Ok(written)
+        Ok(self.opened(handle)?.write_at(caller, bytes, offset)?)
     }
 
     /// Writes what is not written yet.
     pub fn sync(&self, handle: FileHandle) -> Answer<()> {
         Ok(self.opened(handle)?.sync()?)
-    }
-
-    /// A program closes a descriptor, and is told whether all is written. On Redox a close can neither fail nor be
-    /// waited for, and what a lone `O_TRUNC` does waits for it.
-    pub fn flush(&self, handle: FileHandle) -> Answer<()> {
-        let opened = self.opened(handle)?;
-        if opened.emptied.load(Ordering::Relaxed) {
-            // Whatever comes of it, it is told once.
-            opened.emptied.store(false, Ordering::Relaxed);
-            opened.sync()?;
-        }
-        Ok(())
     }
 
     /// Fills a listing from an entry on.
@@ -318,7 +281,7 @@ impl Files {
         }
         let mut next = offset.saturating_sub(LISTED);
         loop {
-            let entries = opened.file.list(next)?;
+            let entries = opened.list(next)?;
             if entries.is_empty() {
                 return Ok(());
             }
@@ -362,9 +325,9 @@ impl Files {
         if wanted.intersects(readable) {
             let opened = self.opened(handle)?;
             if let Some(waiting) = waiting {
-                self.pollers.wait(handle, &opened.file, waiting)?;
+                self.pollers.wait(handle, &opened, waiting)?;
             }
-            if opened.file.is_readable()? {
+            if opened.is_readable()? {
                 ready |= readable;
             }
         }
