@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use hosted as _;
 use libredox::Fd;
-use libredox::errno::{EINVAL, EMSGSIZE, ENOSYS};
+use libredox::errno::{EINVAL, ENAMETOOLONG, ENOSYS};
 use registry_tests::client::{call, open, words};
 use registry_tests::echo::Verb;
 use registry_tests::harness::session;
@@ -154,7 +154,7 @@ fn text_is_never_decoded_in_memory_that_the_client_can_still_change() {
         let file = open("/scheme/echo/x");
         let mut path = vec![b'a'; 200_000];
         let result = hosted::raw_request(file.raw(), Opcode::OpenAt as u8, [0; 3], &mut path);
-        assert_eq!(result.unwrap_err().raw_os_error(), Some(EMSGSIZE));
+        assert_eq!(result.unwrap_err().raw_os_error(), Some(ENAMETOOLONG));
     });
 }
 

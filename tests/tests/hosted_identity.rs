@@ -1,6 +1,9 @@
 //! Who a scheme believes is calling.
 
-use hosted as _;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use hosted::on_behalf::{Caller, File, unlink};
 use libredox::Fd;
 use registry_tests::client::{open, words, words_with};
 use registry_tests::echo::Verb;
@@ -78,6 +81,51 @@ fn identity_is_of_the_effective_ids_at_the_time() {
         assert_eq!(unsafe { libc::seteuid(UID) }, 0);
         let derived = Fd::new(file.dup(b"derive").unwrap());
         assert_eq!(words::<3>(&derived, Verb::WhoOpened)[0], u64::from(UID));
+    });
+}
+
+/// A further descriptor of an open file.
+fn descriptor(file: &File) -> Fd {
+    Fd::new(libredox::call::dup(file.as_raw_fd() as usize, b"").unwrap())
+}
+
+#[test]
+fn the_owner_of_the_root_may_ask_for_others_and_the_scheme_sees_only_them() {
+    session(&["echo"], |_| {
+        let someone = Caller { uid: UID, gid: GID, pid: 42 };
+        let words_of_someone = [u64::from(UID), u64::from(GID), 42];
+        let file = File::open(someone, "echo", "x", libc::O_RDWR).unwrap();
+        assert_eq!(words(&descriptor(&file), Verb::WhoOpened), words_of_someone);
+        let other = Caller { uid: UID + 1, gid: GID + 1, pid: 43 };
+        let writes = File::open(someone, "echo", "who-writes", libc::O_RDWR).unwrap();
+        writes.write_at(other, b"x", 0).unwrap();
+        let of_other = [u64::from(UID + 1), u64::from(GID + 1), 43];
+        assert_eq!(read_words(&descriptor(&writes)), of_other);
+        unlink(other, "echo", "x", 0).unwrap();
+        assert_eq!(words(&descriptor(&file), Verb::WhoUnlinked), of_other);
+        // Who asks for himself is who he is, on the same handle too.
+        let below = descriptor(&file).openat("y", 0, 0).unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        assert_eq!(words::<3>(&below, Verb::WhoOpened)[0], u64::from(own));
+    });
+}
+
+#[test]
+fn nobody_else_may_ask_for_others_not_even_for_himself() {
+    session_as(UID, GID, &["echo"], |_| {
+        let refused = |result: io::Result<()>| {
+            assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EPERM));
+        };
+        let before: [u64; 3] = words(&open("/scheme/echo/x"), Verb::WhoUnlinked);
+        let own = Caller { uid: UID, gid: GID, pid: std::process::id() };
+        for claimed in [Caller { uid: 0, gid: 0, pid: 1 }, Caller { uid: UID + 1, ..own }, own] {
+            refused(File::open(claimed, "echo", "x", libc::O_RDWR).map(drop));
+            refused(unlink(claimed, "echo", "x", 0));
+        }
+        // The next request is not the worse for it.
+        let file = open("/scheme/echo/x");
+        assert_eq!(words(&file, Verb::WhoOpened), me());
+        assert_eq!(words(&file, Verb::WhoUnlinked), before);
     });
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use syscall::error::{EINVAL, EMFILE, EMSGSIZE, ENOMEM, ENOSYS, EPERM};
+use syscall::error::{EINVAL, EMFILE, EMSGSIZE, ENAMETOOLONG, ENOMEM, ENOSYS, EPERM};
 use syscall::schemev2::{Opcode, Sqe};
 
 use crate::errno::Result;
@@ -225,9 +225,7 @@ impl Daemon {
             }
             self.inline_payload(request, data)?
         };
-        let is_path =
-            matches!(opcode, Opcode::OpenAt | Opcode::UnlinkAt | Opcode::Flink | Opcode::Frename);
-        if is_path && std::str::from_utf8(buffer.answer(buffer.len())).is_err() {
+        if takes_path(opcode) && std::str::from_utf8(buffer.answer(buffer.len())).is_err() {
             // redox-scheme trusts the kernel with this check.
             self.pool.give_back(buffer);
             return Err(EINVAL);
@@ -370,9 +368,18 @@ fn asking(request: &Request, sender: libc::ucred) -> Refused<libc::ucred> {
     Ok(libc::ucred { pid, uid: someone.uid, gid: someone.gid })
 }
 
+/// Whether a request's payload is a path.
+fn takes_path(opcode: Opcode) -> bool {
+    matches!(opcode, Opcode::OpenAt | Opcode::UnlinkAt | Opcode::Flink | Opcode::Frename)
+}
+
 /// Maps the memfd that a client sent as payload. Opcodes whose payload is decoded in place, as text
 /// or as a structure, may not live in memory that the client can still change.
 fn map_payload(opcode: Opcode, len: u64, fd: OwnedFd) -> Refused<Buffer> {
+    if takes_path(opcode) {
+        // Redox' kernel takes no path beyond a page.
+        return Err(ENAMETOOLONG);
+    }
     let live = matches!(opcode, Opcode::Call | Opcode::Read | Opcode::Write | Opcode::Dup);
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     if !live || len == 0 || len > PAYLOAD_MAX {

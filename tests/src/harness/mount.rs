@@ -98,21 +98,39 @@ impl Mount {
     /// # Panics
     ///
     /// If it does not end well.
-    pub fn end(mut self) {
-        self.terminate();
+    pub fn end(self) {
+        self.end_by(Signal::TERM);
+    }
+
+    /// Sends the door this signal and waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end well.
+    pub fn end_by(self, signal: Signal) {
+        self.signal(signal);
+        self.ended();
+    }
+
+    /// Waits for the end of the door, which something else has brought about.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end well.
+    pub fn ended(mut self) {
         let status = self.door.wait().expect("a child");
         assert!(status.success(), "{status}");
     }
 
-    fn terminate(&self) {
+    fn signal(&self, signal: Signal) {
         // Not reaped yet, so the number is the child's.
-        let _ = kill_process(Pid::from_child(&self.door), Signal::TERM);
+        let _ = kill_process(Pid::from_child(&self.door), signal);
     }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        self.terminate();
+        self.signal(Signal::TERM);
         let _ = self.door.wait();
     }
 }

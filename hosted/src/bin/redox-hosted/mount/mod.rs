@@ -5,25 +5,27 @@
 //! could see of another, or anybody of the past: entries and attributes are valid for no time, and what is read and
 //! written passes by the page cache.
 
-mod filesystem;
+mod door;
+mod files;
 mod nodes;
 mod pollers;
+mod workers;
 
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::exit;
 use std::thread;
 
 use fuser::{Config, MountOption, Session, SessionACL, SessionUnmounter};
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::geteuid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use filesystem::Door;
-
-/// How many operations can be under way. One that waits for a source keeps the others from nothing.
-const THREADS: usize = 16;
+use door::Door;
+use files::Files;
 
 /// Why a registry cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +80,14 @@ pub fn serve(root: &Path, point: &Path) -> Result<(), Error> {
     }
     // SAFETY: no other thread runs yet.
     unsafe { std::env::set_var("REDOX_HOSTED", &root) };
-    let door = Door::new().map_err(|error| Error::NoRegistry { path: root, error })?;
-    let mut session = mount(door, point)?;
-    end_at_a_signal(session.unmount_callable(), point).map_err(Error::Serve)?;
-    announce(point);
+    let files = Files::new().map_err(|error| Error::NoRegistry { path: root, error })?;
+    let failed = |error| Error::Mount { point: point.to_owned(), error };
+    let point = fs::canonicalize(point).map_err(failed)?;
+    // From here on a signal unmounts, so that none comes in between.
+    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::Serve)?;
+    let mut session = mount(Door::new(files), &point)?;
+    end_at_a_signal(signals, session.unmount_callable(), &point).map_err(Error::Serve)?;
+    announce(&point);
     session.run().map_err(Error::Serve)
 }
 
@@ -94,7 +100,6 @@ fn mount(door: Door, point: &Path) -> Result<Session<Door>, Error> {
         MountOption::NoSuid,
         MountOption::NoExec,
     ];
-    config.n_threads = Some(THREADS);
     config.acl = if geteuid().is_root() { SessionACL::All } else { SessionACL::Owner };
     let failed = |error| Error::Mount { point: point.to_owned(), error };
     Session::new(door, point, &config).map_err(failed)
@@ -107,19 +112,25 @@ fn announce(point: &Path) {
     let _ = output.flush();
 }
 
-/// Unmounts it at the first signal that says that this is to be done.
-fn end_at_a_signal(mut mounted: SessionUnmounter, point: &Path) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+/// Unmounts it at the first signal, and ends this process. Where somebody works there the name goes, and what he has
+/// open ends with this process.
+fn end_at_a_signal(
+    mut signals: Signals,
+    mut mounted: SessionUnmounter,
+    point: &Path,
+) -> io::Result<()> {
     let point = point.to_owned();
-    let wait = move || {
-        for _ in signals.forever() {
-            match mounted.unmount() {
-                Ok(()) => return,
-                Err(error) => {
-                    eprintln!("redox-hosted: cannot unmount {}: {error}", point.display());
-                }
-            }
+    let end = move || {
+        if signals.forever().next().is_none() {
+            return;
         }
+        let unmounted = mounted.unmount();
+        let unmounted = unmounted.or_else(|_| Ok(unmount(&point, UnmountFlags::DETACH)?));
+        if let Err(error) = &unmounted {
+            let error: &io::Error = error;
+            eprintln!("redox-hosted: cannot unmount {}: {error}", point.display());
+        }
+        exit(i32::from(unmounted.is_err()));
     };
-    thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
+    thread::Builder::new().name("signals".to_owned()).spawn(end).map(drop)
 }

@@ -1,8 +1,8 @@
-//! Which numbers the kernel knows paths by.
+//! Which numbers the kernel knows files by.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The mount point.
 pub const ROOT: u64 = 1;
@@ -11,20 +11,32 @@ pub const ROOT: u64 = 1;
 /// directory in the order of the numbers, and a key has to be there before a value whose name it has.
 const FILE: u64 = 1 << 62;
 
+/// What a number stands for.
+///
+/// A directory is one for all users. Of a file each user has his own: what a program maps the kernel keeps as the file's,
+/// and what one path leads to can differ from user to user.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// Below the scheme's root, and empty for it.
+    pub path: Arc<str>,
+    /// Whose, of a file that is no directory.
+    pub user: Option<u32>,
+}
+
 struct Node {
-    path: String,
+    place: Place,
     /// How often the kernel was told of it and has not forgotten it.
     told: u64,
 }
 
-/// The paths that the kernel knows. A path has the same number each time, as long as two do not get the same by
+/// The places that the kernel knows. A place has the same number each time, as long as two do not get the same by
 /// chance; then one of them gets the next.
 pub struct Nodes(Mutex<HashMap<u64, Node>>);
 
 impl Nodes {
     /// None but the mount point.
     pub fn new() -> Nodes {
-        let root = Node { path: String::new(), told: 1 };
+        let root = Node { place: Place { path: "".into(), user: None }, told: 1 };
         Nodes(Mutex::new(HashMap::from([(ROOT, root)])))
     }
 
@@ -32,29 +44,28 @@ impl Nodes {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The path of a number; none of one that was forgotten.
-    pub fn path(&self, number: u64) -> Option<String> {
-        self.with(|nodes| nodes.get(&number).map(|node| node.path.clone()))
+    /// What a number stands for; none of one that was forgotten.
+    pub fn place(&self, number: u64) -> Option<Place> {
+        self.with(|nodes| nodes.get(&number).map(|node| node.place.clone()))
     }
 
-    /// The number of a path that the kernel is told of now.
-    pub fn tell(&self, path: &str, is_directory: bool) -> u64 {
+    /// The number of a place that the kernel is told of now.
+    pub fn tell(&self, place: Place) -> u64 {
         self.with(|nodes| {
-            let mut number = number(path, is_directory);
-            loop {
-                match nodes.entry(number) {
-                    Entry::Occupied(mut known) if known.get().path == path => {
-                        known.get_mut().told += 1;
-                        return number;
-                    }
-                    Entry::Occupied(_) => number += 1,
-                    Entry::Vacant(free) => {
-                        free.insert(Node { path: path.to_owned(), told: 1 });
-                        return number;
-                    }
+            let number = number_in(nodes, &place);
+            match nodes.entry(number) {
+                Entry::Occupied(mut known) => known.get_mut().told += 1,
+                Entry::Vacant(free) => {
+                    free.insert(Node { place, told: 1 });
                 }
             }
+            number
         })
+    }
+
+    /// The number that a place has, or would get now.
+    pub fn number(&self, place: &Place) -> u64 {
+        self.with(|nodes| number_in(nodes, place))
     }
 
     /// The kernel forgets a number that it was told so often.
@@ -73,53 +84,81 @@ impl Nodes {
     }
 }
 
-/// The number that a path has unless another one took it.
-pub fn number(path: &str, is_directory: bool) -> u64 {
-    if path.is_empty() {
+fn number_in(nodes: &HashMap<u64, Node>, place: &Place) -> u64 {
+    let mut number = preferred(place);
+    while nodes.get(&number).is_some_and(|node| node.place != *place) {
+        number += 1;
+    }
+    number
+}
+
+/// The number that a place has unless another one took it.
+fn preferred(place: &Place) -> u64 {
+    if place.path.is_empty() {
         return ROOT;
     }
     // FNV-1a
-    let hash = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    let user = place.user.unwrap_or_default().to_le_bytes();
+    let hash = place.path.bytes().chain(user).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });
     let number = (hash >> 3).max(ROOT + 1);
-    if is_directory { number } else { number | FILE }
+    if place.user.is_none() { number } else { number | FILE }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn directory(path: &str) -> Place {
+        Place { path: path.into(), user: None }
+    }
+
+    fn file(path: &str, user: u32) -> Place {
+        Place { path: path.into(), user: Some(user) }
+    }
+
     #[test]
-    fn a_path_has_the_same_number_each_time_and_directories_come_first() {
+    fn a_place_has_the_same_number_each_time_and_directories_come_first() {
         let nodes = Nodes::new();
-        let directory = nodes.tell("Machine/a", true);
-        let file = nodes.tell("Machine/b", false);
-        assert!(directory < file && directory > ROOT);
-        assert_eq!(nodes.tell("Machine/a", true), directory);
-        assert_eq!(nodes.path(directory).as_deref(), Some("Machine/a"));
-        assert_eq!(nodes.tell("", true), ROOT);
+        let directory_number = nodes.tell(directory("Machine/a"));
+        let file_number = nodes.tell(file("Machine/b", 0));
+        assert!(directory_number < file_number && directory_number > ROOT);
+        assert_eq!(nodes.tell(directory("Machine/a")), directory_number);
+        assert_eq!(nodes.number(&directory("Machine/a")), directory_number);
+        assert_eq!(nodes.place(directory_number), Some(directory("Machine/a")));
+        assert_eq!(nodes.tell(directory("")), ROOT);
+    }
+
+    #[test]
+    fn a_file_has_a_number_for_each_user() {
+        let nodes = Nodes::new();
+        let (one, other) =
+            (nodes.tell(file("CurrentUser/x", 1)), nodes.tell(file("CurrentUser/x", 2)));
+        assert_ne!(one, other);
+        assert_eq!(nodes.place(one), Some(file("CurrentUser/x", 1)));
+        assert_eq!(nodes.place(other), Some(file("CurrentUser/x", 2)));
     }
 
     #[test]
     fn a_number_is_forgotten_as_often_as_it_was_told() {
         let nodes = Nodes::new();
-        let number = nodes.tell("x", false);
-        nodes.tell("x", false);
+        let number = nodes.tell(file("x", 0));
+        nodes.tell(file("x", 0));
         nodes.forget(number, 1);
-        assert!(nodes.path(number).is_some());
+        assert!(nodes.place(number).is_some());
         nodes.forget(number, 1);
-        assert!(nodes.path(number).is_none());
+        assert!(nodes.place(number).is_none());
         nodes.forget(ROOT, 100);
-        assert!(nodes.path(ROOT).is_some());
+        assert!(nodes.place(ROOT).is_some());
     }
 
     #[test]
-    fn two_paths_never_have_one_number() {
+    fn two_places_never_have_one_number() {
         let nodes = Nodes::new();
-        let taken = number("x", false);
-        nodes.with(|nodes| nodes.insert(taken, Node { path: "other".to_owned(), told: 1 }));
-        assert_eq!(nodes.tell("x", false), taken + 1);
-        assert_eq!(nodes.path(taken).as_deref(), Some("other"));
+        let taken = preferred(&file("x", 0));
+        nodes.with(|nodes| nodes.insert(taken, Node { place: file("other", 0), told: 1 }));
+        assert_eq!(nodes.tell(file("x", 0)), taken + 1);
+        assert_eq!(nodes.place(taken), Some(file("other", 0)));
     }
 }

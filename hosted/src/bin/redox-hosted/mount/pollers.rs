@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use fuser::PollNotifier;
+use fuser::{FileHandle, PollNotifier};
 use hosted::on_behalf::File;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
-/// Who is to be told, by the file's descriptor.
-type Waiting = Arc<Mutex<HashMap<RawFd, PollNotifier>>>;
+/// Who is to be told, by the open file's number, which no later one has.
+type Waiting = Arc<Mutex<HashMap<u64, PollNotifier>>>;
 
 /// Waits for all files that somebody polls, in a thread of its own.
 pub struct Pollers {
@@ -32,12 +32,11 @@ impl Pollers {
 
     /// Tells this one, once, when the file has something to read; in the place of whoever was to be told before,
     /// for the kernel asks for one of them at a time.
-    pub fn wait(&self, file: &File, notifier: PollNotifier) -> io::Result<()> {
-        let fd = file.as_raw_fd();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(fd, notifier);
+    pub fn wait(&self, handle: FileHandle, file: &File, notifier: PollNotifier) -> io::Result<()> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(handle.0, notifier);
         // SAFETY: the file is open during this call.
-        let watched = unsafe { BorrowedFd::borrow_raw(fd) };
-        let (data, once) = (EventData::new_u64(fd as u64), EventFlags::IN | EventFlags::ONESHOT);
+        let watched = unsafe { BorrowedFd::borrow_raw(file.as_raw_fd()) };
+        let (data, once) = (EventData::new_u64(handle.0), EventFlags::IN | EventFlags::ONESHOT);
         match epoll::add(&self.epoll, watched, data, once) {
             Err(Errno::EXIST) => Ok(epoll::modify(&self.epoll, watched, data, once)?),
             added => Ok(added?),
@@ -45,9 +44,9 @@ impl Pollers {
     }
 
     /// A file is closed: nobody waits for it any more.
-    pub fn closed(&self, file: &File) {
+    pub fn closed(&self, handle: FileHandle) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.remove(&file.as_raw_fd());
+        waiting.remove(&handle.0);
     }
 }
 
@@ -62,8 +61,8 @@ fn tell(epoll: &OwnedFd, waiting: &Waiting) {
             }
         }
         for event in events.drain(..) {
-            let fd = event.data.u64() as RawFd;
-            let notifier = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&fd);
+            let handle = event.data.u64();
+            let notifier = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&handle);
             // Whoever no longer waits need not be told.
             let _ = notifier.map(PollNotifier::notify);
         }
