@@ -29,12 +29,11 @@ case are the same. The NAME of a key's default value is @.";
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  not found (for check, find and acl check: no; for diff: something differs;
-     for selftest: something failed)
+  1  not found (for check, find and acl check: no; for diff: something differs)
   2  the command line makes no sense
   3  access denied
   4  the registry or a source is not there, or did not answer in time
-  5  anything else
+  5  anything else (for selftest: something failed)
 
 Examples:
   regtool set -p HKCU/Software/Editor Tabs 4 --type dword

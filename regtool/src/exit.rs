@@ -13,7 +13,7 @@ use crate::path::PathError;
 pub enum Code {
     /// Done.
     Done = 0,
-    /// Not found; for `check` and `find`: no; for `diff`: something differs; for `selftest`: something failed.
+    /// Not found; for `check` and `find`: no; for `diff`: something differs.
     NotFound = 1,
     /// The command line makes no sense.
     Usage = 2,
@@ -21,7 +21,7 @@ pub enum Code {
     AccessDenied = 3,
     /// The registry or a source is not there, or did not answer in time.
     Unavailable = 4,
-    /// Anything else.
+    /// Anything else, as what `selftest` finds.
     Other = 5,
 }
 
@@ -39,8 +39,10 @@ pub enum Failure {
     },
     /// The answer of `check` and `find` is no; there is nothing to say.
     No,
-    /// The answer is no, or, of `diff`, not the same, or, of `selftest`, not all right; it has been printed.
+    /// The answer is no, or, of `diff`, not the same; it has been printed.
     PrintedNo,
+    /// What was looked at is not as it should be, as `selftest` has printed.
+    PrintedFaults,
     /// The shell is in no transaction.
     NoTransaction,
     /// What a person wrote is no path.
@@ -98,7 +100,8 @@ impl Failure {
 
     /// Whether there is nobody to tell, or all has been said.
     pub fn is_told(&self) -> bool {
-        matches!(self, Failure::PrintedNo | Failure::Ended(_)) || self.code() == Code::Done
+        matches!(self, Failure::PrintedNo | Failure::PrintedFaults | Failure::Ended(_))
+            || self.code() == Code::Done
     }
 
     /// The exit code; of a command that was run, what it comes to among ours.
@@ -110,7 +113,7 @@ impl Failure {
             Failure::Path(_) | Failure::Usage { .. } | Failure::NoTransaction => Code::Usage,
             // Whoever read our output had enough; that is no failure of ours.
             Failure::File { error, .. } if error.kind() == io::ErrorKind::BrokenPipe => Code::Done,
-            Failure::File { .. } | Failure::Ended(_) => Code::Other,
+            Failure::File { .. } | Failure::Ended(_) | Failure::PrintedFaults => Code::Other,
             Failure::NotUp(_) => Code::Unavailable,
             Failure::Partial { code, .. } => *code,
         }
@@ -139,6 +142,7 @@ impl fmt::Display for Failure {
             }
             Failure::Denied { error, missing } => write!(f, "{error}: {missing}"),
             Failure::No | Failure::PrintedNo => f.write_str("no"),
+            Failure::PrintedFaults => f.write_str("not all is as it should be"),
             Failure::NoTransaction => f.write_str("there is no transaction"),
             Failure::Path(error) => error.fmt(f),
             Failure::Usage { subject, what } | Failure::Partial { subject, what, .. } => {
@@ -208,6 +212,7 @@ mod tests {
             (registry(OPEN, ENOENT), 1),
             (Failure::No, 1),
             (Failure::PrintedNo, 1),
+            (Failure::PrintedFaults, 5),
             (Failure::Path(PathError::EmptyComponent("a\\\\b".to_owned())), 2),
             (registry(OPEN, EACCES), 3),
             (registry(Attempt::Connect, ENOENT), 4),

@@ -80,6 +80,6 @@ impl<'a> Report<'a> {
             self.out.line(line)?;
         }
         self.out.finish()?;
-        if self.failed > 0 { Err(Failure::PrintedNo) } else { Ok(()) }
+        if self.failed > 0 { Err(Failure::PrintedFaults) } else { Ok(()) }
     }
 }
