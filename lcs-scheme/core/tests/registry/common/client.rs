@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use futures_executor::block_on;
 use lcs_abi::Guid;
 use lcs_abi::call::{
     CREATE_LINK, CREATE_VOLATILE, Derive, EnumSubkeys, KeyDetails, LayerOnly, NamedValue,
@@ -122,7 +121,7 @@ pub fn in_layer(layer: Option<&str>) -> LayerOnly {
 /// SYSTEM, with a registry of its own.
 pub struct Client {
     pub world: World,
-    pub registry: Registry<World>,
+    pub registry: Rc<Registry<World>>,
     /// The `Machine` that is there because there are layers.
     pub machine: Option<Source>,
 }
@@ -131,7 +130,7 @@ impl Client {
     /// A registry without hives; or, if there are to be layers beside `base`, with `Machine`.
     pub fn new(layers: impl IntoIterator<Item = Layer>) -> Client {
         let world = World::new();
-        let registry = Registry::new(world.clone()).expect("base is a name");
+        let registry = Rc::new(Registry::new(world.clone()).expect("base is a name"));
         let mut client = Client { world, registry, machine: None };
         let mut layers = layers.into_iter().peekable();
         if layers.peek().is_some() {
@@ -185,7 +184,7 @@ impl Client {
     }
 
     pub fn run<T>(&self, operation: impl Future<Output = T>) -> T {
-        block_on(operation)
+        self.world.run(operation)
     }
 
     pub fn derive(&self, base: Option<HandleId>, derive: Derive) -> Result<HandleId, Error> {

@@ -2,16 +2,20 @@
 //!
 //! Sources are loregd's engine over memory. Requests are answered at once, or, with delays, after some
 //! polls; a step then takes its effect when its answer or that of a later one is due, and a read sees the
-//! state of some moment between question and answer.
+//! state of some moment between question and answer. One answer can be held back, so that its caller waits for
+//! it while others go on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
 use lcs_abi::Guid;
 use lcs_abi::rsi::{Answer, Request, SourceError};
 use lcs_core::registry::{Address, AuditEvent, Backend, ConnectionId, Fault, NotRecorded};
@@ -39,6 +43,57 @@ type FailWhen = Box<dyn FnMut(&Request) -> Option<Failure>>;
 /// What a lying source makes of the true answer.
 type Lie = Box<dyn FnMut(&Request, Outcome) -> Outcome>;
 
+/// Which answer is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// That to a read, which says what was so when it was asked.
+    Read,
+    /// That to a step which is carried out at once.
+    Step,
+    /// That to a step which is carried out at the latest when it is answered; a later step carries it out before.
+    IdleStep,
+}
+
+/// An answer that is held back.
+enum Held {
+    /// The next one of this kind will be.
+    Next(Hold),
+    /// This one is, until it is let go.
+    Back(Rc<Gate>),
+}
+
+/// Whether an answer may go, and who waits until it may.
+#[derive(Default)]
+struct Gate {
+    is_shut: Cell<bool>,
+    waits: RefCell<Option<Waker>>,
+}
+
+impl Gate {
+    fn open(&self) {
+        self.is_shut.set(false);
+        if let Some(waker) = self.waits.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Whether somebody who waits was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Woken {
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A hive, and the steps that it was sent and has not carried out yet.
 struct Served {
     hive: Hive,
@@ -52,6 +107,11 @@ impl Served {
         };
         outcome.replace(Some(self.hive.answer(&step).map_err(Fault::Refused)));
         true
+    }
+
+    /// Carries steps out until this one is.
+    fn carry_out(&mut self, outcome: &RefCell<Option<Outcome>>) {
+        while outcome.borrow().is_none() && self.carry_out_next() {}
     }
 }
 
@@ -95,6 +155,9 @@ struct Inner {
     /// How many polls the next requests take, over and over; none: all are answered at once.
     delays: Vec<u8>,
     next_delay: usize,
+    held: Option<Held>,
+    /// Who waits for the answer that is held back.
+    late: Option<LocalBoxFuture<'static, ()>>,
 }
 
 /// The world; clones are the same one.
@@ -115,6 +178,8 @@ impl World {
             lie: None,
             delays: Vec::new(),
             next_delay: 0,
+            held: None,
+            late: None,
         })))
     }
 
@@ -131,6 +196,79 @@ impl World {
     /// From now on answers take this many polls, in turn.
     pub fn set_delays(&self, delays: Vec<u8>) {
         self.0.borrow_mut().delays = delays;
+    }
+
+    /// Begins an operation, in which such an answer is held back until somebody needs it or `finish_late`. Tells
+    /// whether it waits for that; it has ended else.
+    pub fn begin_late(&self, hold: Hold, operation: LocalBoxFuture<'static, ()>) -> bool {
+        let mut inner = self.0.borrow_mut();
+        assert!(inner.late.is_none(), "one at a time");
+        inner.held = Some(Held::Next(hold));
+        inner.late = Some(operation);
+        drop(inner);
+        let (woken, waker) = woken();
+        while self.poll_late(&waker) && woken.take() {}
+        let mut inner = self.0.borrow_mut();
+        if inner.late.is_none() {
+            inner.held = None;
+        }
+        inner.late.is_some()
+    }
+
+    /// Lets the answer go that is held back, and carries the late operation through.
+    pub fn finish_late(&self) {
+        self.let_go();
+        let (woken, waker) = woken();
+        while self.poll_late(&waker) {
+            assert!(woken.take(), "the late operation waits for nothing");
+        }
+    }
+
+    fn let_go(&self) {
+        let held = self.0.borrow_mut().held.take();
+        if let Some(Held::Back(gate)) = held {
+            gate.open();
+        }
+    }
+
+    /// Whether the late operation still waits.
+    fn poll_late(&self, waker: &Waker) -> bool {
+        let Some(mut late) = self.0.borrow_mut().late.take() else { return false };
+        let waits = late.as_mut().poll(&mut Context::from_waker(waker)).is_pending();
+        if waits {
+            self.0.borrow_mut().late = Some(late);
+        }
+        waits
+    }
+
+    /// Carries an operation through. If it waits for what the late one has, that one's answer is let go.
+    pub fn run<T>(&self, operation: impl Future<Output = T>) -> T {
+        let mut operation = std::pin::pin!(operation);
+        let (woken, waker) = woken();
+        loop {
+            if let Poll::Ready(done) = operation.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return done;
+            }
+            if !woken.take() {
+                self.let_go();
+                self.poll_late(&waker);
+                assert!(woken.take(), "an operation waits for nothing");
+            }
+        }
+    }
+
+    /// What the answer to a request goes through, which is shut if one of its kind is to be held back.
+    fn gate(&self, request: &Request) -> (Rc<Gate>, Option<Hold>) {
+        let gate = Rc::new(Gate::default());
+        let mut inner = self.0.borrow_mut();
+        match inner.held {
+            Some(Held::Next(hold)) if (hold == Hold::Read) != is_step(request) => {
+                gate.is_shut.set(true);
+                inner.held = Some(Held::Back(Rc::clone(&gate)));
+                (gate, Some(hold))
+            }
+            _ => (gate, None),
+        }
     }
 
     pub fn set_now(&self, now: i64) {
@@ -204,6 +342,7 @@ impl Backend for World {
         let failure = self.failure(&request);
         let polls = self.next_delay();
         let outcome = Rc::new(RefCell::new(None));
+        let (gate, hold) = self.gate(&request);
         let source = self.source(to);
         if let Some(source) = &source
             && failure.is_none_or(|failure| failure.takes_effect)
@@ -211,12 +350,15 @@ impl Backend for World {
             let mut served = source.0.borrow_mut();
             if is_step(&request) {
                 served.waiting.push_back((request.clone(), Rc::clone(&outcome)));
-            } else if polls % 2 == 1 {
+                if hold == Some(Hold::Step) {
+                    served.carry_out(&outcome);
+                }
+            } else if polls % 2 == 1 || hold.is_some() {
                 let answer = served.hive.answer_in(to.snapshot, &request);
                 outcome.replace(Some(answer.map_err(Fault::Refused)));
             }
         }
-        Waiting { world: self.clone(), to, source, polls, request, outcome, failure }
+        Waiting { world: self.clone(), to, source, polls, request, outcome, failure, gate }
     }
 
     fn now(&self) -> i64 {
@@ -246,6 +388,11 @@ impl Backend for World {
     }
 }
 
+fn woken() -> (Arc<Woken>, Waker) {
+    let woken = Arc::new(Woken::default());
+    (Arc::clone(&woken), Waker::from(woken))
+}
+
 /// An answer that is not due yet.
 struct Waiting {
     world: World,
@@ -255,6 +402,7 @@ struct Waiting {
     request: Request,
     outcome: Rc<RefCell<Option<Outcome>>>,
     failure: Option<Failure>,
+    gate: Rc<Gate>,
 }
 
 impl Waiting {
@@ -276,7 +424,7 @@ impl Waiting {
         };
         let mut served = source.0.borrow_mut();
         if is_step(&self.request) {
-            while self.outcome.borrow().is_none() && served.carry_out_next() {}
+            served.carry_out(&self.outcome);
         }
         let known = self.outcome.borrow_mut().take();
         let snapshot = self.to.snapshot;
@@ -301,6 +449,10 @@ impl Future for Waiting {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        if self.gate.is_shut.get() {
+            self.gate.waits.replace(Some(context.waker().clone()));
+            return Poll::Pending;
+        }
         if self.polls > 0 {
             self.polls -= 1;
             context.waker().wake_by_ref();

@@ -2,14 +2,15 @@
 
 use std::rc::Rc;
 
+use futures_util::future::LocalBoxFuture;
 use lcs_abi::call::{
-    DACL_SECURITY_INFORMATION, DeleteValue, Derive, SetSecurity, SetTombstone, SetValue,
+    DACL_SECURITY_INFORMATION, DeleteValue, Derive, LayerOnly, SetSecurity, SetTombstone, SetValue,
     TransactionState, Unhide,
 };
 use lcs_abi::rsi::{Answer, Request};
 use lcs_abi::security::Access;
 use lcs_abi::watch::Notify;
-use lcs_core::registry::{Error, Fault};
+use lcs_core::registry::Error;
 use lcs_core::security::sddl;
 
 use super::contents::{Change, DWORD, Hive, LAYERS, LINK, REGISTRY, TOMBSTONE, Value};
@@ -19,7 +20,6 @@ use super::operations::{Expected, Metadata, Op, Start, Way};
 use super::player::{Handle, Player, SCOPE, UID, failure, layer_text};
 use super::transactions::{Transaction, TransactionId};
 use super::watching::Watch;
-use crate::common::Failure;
 use crate::common::client::in_layer;
 
 /// How much larger values are where more is to be said than LCS may remember, in bytes.
@@ -30,6 +30,13 @@ const QWORD: u32 = 11;
 
 /// The transactions that are open at once at most.
 const MAX_TRANSACTIONS: usize = 3;
+
+/// A change of an open key that the registry is asked for.
+pub type Asking = LocalBoxFuture<'static, Result<Option<u64>, Error>>;
+
+fn in_that(layer: Layer) -> LayerOnly {
+    in_layer(layer_text(layer).as_deref())
+}
 
 /// A descriptor that gives SYSTEM all, and the user this.
 fn descriptor(rights: Access) -> Vec<u8> {
@@ -42,45 +49,46 @@ fn descriptor(rights: Access) -> Vec<u8> {
 impl Player {
     /// Does something with an open key.
     pub fn write(&mut self, op: &Op) {
-        let (Op::Delete { handle, .. }
-        | Op::Hide { handle, .. }
-        | Op::Unhide { handle, .. }
-        | Op::Set { handle, .. }
-        | Op::DeleteValue { handle, .. }
-        | Op::SetBlanket { handle, .. }
-        | Op::ClearBlanket { handle, .. }
-        | Op::Secure { handle, .. }
-        | Op::Watch { handle, .. }
-        | Op::ReadEvents { handle }
-        | Op::Query { handle, .. }
-        | Op::Values { handle, .. }
-        | Op::Subkeys { handle, .. }
-        | Op::Info { handle }
-        | Op::Explain { handle, .. }) = op
-        else {
-            unreachable!("not with an open key")
-        };
-        let Some(place) = self.place(*handle) else { return };
+        let Some(place) = self.place_of(op) else { return };
         match op {
-            Op::Set { name, layer, value_type, data, expected, .. } => {
-                self.set(place, *name, *layer, (*value_type, data), *expected);
-            }
-            Op::Delete { .. } | Op::Hide { .. } | Op::Unhide { .. } => self.restructure(place, op),
-            Op::SetBlanket { layer, .. } if !self.may_mask(place, *layer) => {}
-            Op::DeleteValue { .. } | Op::SetBlanket { .. } | Op::ClearBlanket { .. } => {
-                self.mask(place, op);
-            }
-            Op::Secure { rights, .. } => self.secure(place, *rights),
             Op::Watch { filter, subtree, .. } => self.watch(place, *filter, *subtree),
             Op::ReadEvents { .. } => self.read_events(place),
-            _ => self.look_at(place, op),
+            Op::Query { .. }
+            | Op::Values { .. }
+            | Op::Subkeys { .. }
+            | Op::Info { .. }
+            | Op::Explain { .. } => self.look_at(place, op),
+            Op::SetBlanket { layer, .. } if !self.may_mask(place, *layer) => {}
+            _ => self.change(place, op),
+        }
+    }
+
+    /// Where the open key is with which something is done, if there is one.
+    pub fn place_of(&self, op: &Op) -> Option<usize> {
+        match op {
+            Op::Delete { handle, .. }
+            | Op::Hide { handle, .. }
+            | Op::Unhide { handle, .. }
+            | Op::Set { handle, .. }
+            | Op::DeleteValue { handle, .. }
+            | Op::SetBlanket { handle, .. }
+            | Op::ClearBlanket { handle, .. }
+            | Op::Secure { handle, .. }
+            | Op::Watch { handle, .. }
+            | Op::ReadEvents { handle }
+            | Op::Query { handle, .. }
+            | Op::Values { handle, .. }
+            | Op::Subkeys { handle, .. }
+            | Op::Info { handle }
+            | Op::Explain { handle, .. } => self.place(*handle),
+            _ => None,
         }
     }
 
     /// Whether a layer may say something of all values of a key: of LCS's settings none does, for they are set
     /// once; and of the metadata of layers only one that comes before them, so that no layer says anything of
     /// itself.
-    fn may_mask(&self, place: usize, layer: Layer) -> bool {
+    pub fn may_mask(&self, place: usize, layer: Layer) -> bool {
         let contents = self.model.seen(self.handles[place].through.transaction);
         let key = self.handles[place].key;
         let record = &contents.keys[&key];
@@ -93,28 +101,124 @@ impl Player {
         layer == Layer::Base || is_there && layer < of
     }
 
-    fn restructure(&mut self, place: usize, op: &Op) {
-        let Handle { id, key, through, .. } = &self.handles[place];
-        let must_have = |rights| self.handles[place].must_have(rights);
-        let (client, model) = (&self.client, &mut self.model);
-        let (done, expected) = match op {
-            Op::Delete { layer, .. } => (
-                client.delete(*id, layer_text(*layer).as_deref()),
-                must_have(Access::DELETE).and_then(|()| model.delete(through, *key, *layer)),
-            ),
-            Op::Hide { layer, .. } => (
-                client.hide(*id, layer_text(*layer).as_deref()),
-                must_have(Access::DELETE).and_then(|()| model.hide(through, *key, *layer)),
-            ),
+    /// Changes something in an open key, on both sides.
+    fn change(&mut self, place: usize, op: &Op) {
+        let done = self.client.run(self.asking(place, op));
+        let expected = self.expect(place, op);
+        self.learn(place, op, &done);
+        self.agree(place, done.map(drop), expected);
+    }
+
+    /// A change of an open key, as the registry is asked for it; it tells the sequence number of a value.
+    pub fn asking(&self, place: usize, op: &Op) -> Asking {
+        let (registry, id) = (Rc::clone(&self.client.registry), self.handles[place].id);
+        let expected_sequence =
+            self.condition(place, op).map(|of| of.map_or(0, |(number, _)| number));
+        let mut op = op.clone();
+        if let Op::Set { value_type, data, .. } = &mut op {
+            *data = self.padded(place, *value_type, data);
+        }
+        Box::pin(async move {
+            let done = match op {
+                Op::Set { name, layer, value_type: TOMBSTONE, .. }
+                    if expected_sequence.is_none() =>
+                {
+                    let request = SetTombstone { name: name.text.into(), layer: layer_text(layer) };
+                    registry.set_tombstone(id, request).await
+                }
+                Op::Set { name, layer, value_type, data, .. } => {
+                    let (name, layer) = (name.text.into(), layer_text(layer));
+                    let request = SetValue { name, value_type, data, layer, expected_sequence };
+                    return Ok(Some(registry.set_value(id, request).await?.sequence));
+                }
+                Op::DeleteValue { name, layer, .. } => {
+                    let request = DeleteValue { name: name.text.into(), layer: layer_text(layer) };
+                    registry.delete_value(id, request).await
+                }
+                Op::SetBlanket { layer, .. } => registry.set_blanket(id, in_that(layer)).await,
+                Op::ClearBlanket { layer, .. } => registry.clear_blanket(id, in_that(layer)).await,
+                Op::Delete { layer, .. } => registry.delete_key(id, in_that(layer)).await,
+                Op::Hide { layer, .. } => registry.hide_key(id, in_that(layer)).await,
+                Op::Unhide { child, layer, .. } => {
+                    let request = Unhide { child: child.text.into(), layer: layer_text(layer) };
+                    registry.unhide(id, request).await
+                }
+                Op::Secure { rights, .. } => {
+                    let (parts, sd) = (DACL_SECURITY_INFORMATION, descriptor(rights));
+                    registry.set_security(id, SetSecurity { parts, sd }).await
+                }
+                _ => unreachable!("another operation"),
+            };
+            done.map(|()| None)
+        })
+    }
+
+    /// The change on the model, and what the registry has to say of it.
+    pub fn expect(&mut self, place: usize, op: &Op) -> Result<(), super::model::Failure> {
+        let condition = self.condition(place, op).map(|of| of.map(|(_, order)| order));
+        let handle = &self.handles[place];
+        let key = handle.key;
+        let (layer, change) = match op {
+            Op::Set { name, layer, value_type, data, .. } => {
+                let (name, value_type) = (*name, *value_type);
+                let data = self.padded(place, value_type, data)[..].into();
+                let value = Value { name, layer: name, value_type, data, order: 0 };
+                (*layer, Change::Value((key, name.name, *layer), value))
+            }
+            Op::DeleteValue { name, layer, .. } => {
+                (*layer, Change::NoValue((key, name.name, *layer)))
+            }
+            Op::SetBlanket { layer, .. } => (*layer, Change::Blanket(key, *layer)),
+            Op::ClearBlanket { layer, .. } => (*layer, Change::NoBlanket(key, *layer)),
+            Op::Delete { layer, .. } => {
+                handle.must_have(Access::DELETE)?;
+                return self.model.delete(&handle.through, key, *layer);
+            }
+            Op::Hide { layer, .. } => {
+                handle.must_have(Access::DELETE)?;
+                return self.model.hide(&handle.through, key, *layer);
+            }
             Op::Unhide { child, layer, .. } => {
-                let request = Unhide { child: child.text.into(), layer: layer_text(*layer) };
-                let done = client.run(client.registry.unhide(*id, request));
-                let may = must_have(Access::CREATE_SUB_KEY);
-                (done, may.and_then(|()| model.unhide(through, *key, child.name, *layer)))
+                handle.must_have(Access::CREATE_SUB_KEY)?;
+                return self.model.unhide(&handle.through, key, child.name, *layer);
+            }
+            Op::Secure { rights, .. } => {
+                handle.must_have(Access::WRITE_DAC)?;
+                return self.model.set_security(&handle.through, key, *rights);
             }
             _ => unreachable!("another operation"),
         };
-        self.agree(place, done, expected);
+        handle.must_have(Access::SET_VALUE)?;
+        self.model.write(&handle.through, change, layer, condition)
+    }
+
+    /// Which value a write wants to find, if it wants something: its sequence number, and the model's.
+    fn condition(&self, place: usize, op: &Op) -> Option<Option<(u64, u64)>> {
+        let Op::Set { name, layer, expected, .. } = op else { return None };
+        let at = (self.handles[place].key, name.name, *layer);
+        let there = self.model.committed.values.get(&at).map(|value| value.order);
+        match expected {
+            Expected::Anything => None,
+            Expected::Nothing => Some(None),
+            Expected::WhatIsThere => match there {
+                None => Some(None),
+                Some(order) => self.sequences.get(&order).map(|sequence| Some((*sequence, order))),
+            },
+            Expected::WhatWasThere => {
+                self.sequences.first_key_value().map(|(order, sequence)| Some((*sequence, *order)))
+            }
+        }
+    }
+
+    /// Notes the sequence number of a value that was written, when the model has it, too.
+    pub fn learn(&mut self, place: usize, op: &Op, done: &Result<Option<u64>, Error>) {
+        let Handle { key, through, .. } = &self.handles[place];
+        if let (Op::Set { name, layer, .. }, Ok(Some(sequence))) = (op, done)
+            && through.transaction.is_none()
+            && let Some(value) = self.model.committed.values.get(&(*key, name.name, *layer))
+        {
+            self.sequences.insert(value.order, *sequence);
+        }
     }
 
     /// The same has come of it on both sides. Of a hive that is away the model knows at once what is gone with a
@@ -131,139 +235,22 @@ impl Player {
         assert_eq!(done.map_err(failure), expected);
     }
 
-    fn set(
-        &mut self,
-        place: usize,
-        name: Spelled,
-        layer: Layer,
-        (value_type, data): (u32, &[u8]),
-        expected: Expected,
-    ) {
-        let Handle { id, key, through, .. } = &self.handles[place];
-        let at = (*key, name.name, layer);
-        let padded = self.padded(place, value_type, data);
-        let data = padded.as_deref().unwrap_or(data);
-        let there = self.model.committed.values.get(&at).map(|value| value.order);
-        let known = |order| Some((*self.sequences.get(&order)?, order));
-        let expected = match expected {
-            Expected::Anything => None,
-            Expected::Nothing => Some(None),
-            Expected::WhatIsThere => match there {
-                None => Some(None),
-                Some(order) => known(order).map(Some),
-            },
-            Expected::WhatWasThere => {
-                self.sequences.iter().next().map(|(order, sequence)| Some((*sequence, *order)))
-            }
-        };
-        let sequence = expected.map(|expected| expected.map_or(0, |(sequence, _)| sequence));
-        let order = expected.map(|expected| expected.map(|(_, order)| order));
-        let (client, model) = (&self.client, &mut self.model);
-        let done = if value_type == TOMBSTONE && sequence.is_none() {
-            let request = SetTombstone { name: name.text.into(), layer: layer_text(layer) };
-            client.run(client.registry.set_tombstone(*id, request)).map(|()| None)
-        } else {
-            let request = SetValue {
-                name: name.text.into(),
-                value_type,
-                data: data.into(),
-                layer: layer_text(layer),
-                expected_sequence: sequence,
-            };
-            client.run(client.registry.set_value(*id, request)).map(|done| Some(done.sequence))
-        };
-        let value = Value { name, layer: name, value_type, data: data.into(), order: 0 };
-        let change = Change::Value(at, value);
-        let may = self.handles[place].must_have(Access::SET_VALUE);
-        let wanted = may.and_then(|()| model.write(through, change, layer, order));
-        if let Ok(Some(sequence)) = done
-            && through.transaction.is_none()
-            && let Some(value) = self.model.committed.values.get(&at)
-        {
-            self.sequences.insert(value.order, sequence);
-        }
-        self.agree(place, done.map(drop), wanted);
+    fn set(&mut self, place: usize, name: Spelled, layer: Layer, (value_type, data): (u32, &[u8])) {
+        let (handle, data) = (place as u8, data.to_vec());
+        let expected = Expected::Anything;
+        self.change(place, &Op::Set { handle, name, layer, value_type, data, expected });
     }
 
     /// Data that is large, where more is to be said than LCS may remember; not of what LCS reads itself.
-    fn padded(&self, place: usize, value_type: u32, data: &[u8]) -> Option<Vec<u8>> {
+    fn padded(&self, place: usize, value_type: u32, data: &[u8]) -> Vec<u8> {
         let Handle { key, through, .. } = &self.handles[place];
         let contents = self.model.seen(through.transaction);
         let own = *key == REGISTRY || contents.keys.get(key).is_none_or(|it| it.parent == LAYERS);
         let large = self.setting.forgetful && value_type < LINK && !own;
-        large.then(|| data.iter().copied().chain([0; LARGE]).collect())
-    }
-
-    /// Writes a value with a step in whose middle the source dies: whether it takes effect or not, nothing that is no
-    /// longer so is read afterwards, before the source is back and then.
-    pub fn set_and_lose(&mut self, place: usize, name: Spelled, layer: Layer, takes_effect: bool) {
-        let hive = self.hive(place);
-        let Handle { id, key, through, .. } = &self.handles[place];
-        let (id, key, through) = (*id, *key, through.clone());
-        let may = self.handles[place].must_have(Access::SET_VALUE).is_ok()
-            && self.model.writable_layer(&through, layer).is_ok()
-            && self.model.committed.keys.contains_key(&key);
-        let apart = hive != Hive::Machine && through.transaction.is_none();
-        if !may || !apart || !self.model.down.is_empty() {
-            return;
-        }
-        let down = Failure { fault: Fault::Down, takes_effect };
-        self.client
-            .world
-            .fail_when(move |request| matches!(request, Request::Apply { .. }).then_some(down));
-        let done = self.client.set(id, name.text, 1, b"lost", layer_text(layer).as_deref());
-        assert_eq!(done, Err(Error::SourceDown));
-        self.client.world.fail_no_more();
-        if takes_effect {
-            // Who watches is told nothing of it, but when the source is back.
-            let watches = self.model.watches.clone();
-            let data = b"lost"[..].into();
-            let value = Value { name, layer: name, value_type: 1, data, order: 0 };
-            let change = Change::Value((key, name.name, layer), value);
-            self.model.write(&through, change, layer, None).expect("a write");
-            self.model.watches = watches;
-        }
-        self.look_at(place, &Op::Query { handle: 0, name });
-        self.down(hive);
-        self.up();
-        self.look_at(place, &Op::Query { handle: 0, name });
-    }
-
-    fn mask(&mut self, place: usize, op: &Op) {
-        let Handle { id, key, through, .. } = &self.handles[place];
-        let registry = &self.client.registry;
-        let (done, layer, change) = match op {
-            Op::DeleteValue { name, layer, .. } => {
-                let request = DeleteValue { name: name.text.into(), layer: layer_text(*layer) };
-                let done = self.client.run(registry.delete_value(*id, request));
-                (done, *layer, Change::NoValue((*key, name.name, *layer)))
-            }
-            Op::SetBlanket { layer, .. } => {
-                let request = in_layer(layer_text(*layer).as_deref());
-                let done = self.client.run(registry.set_blanket(*id, request));
-                (done, *layer, Change::Blanket(*key, *layer))
-            }
-            Op::ClearBlanket { layer, .. } => {
-                let request = in_layer(layer_text(*layer).as_deref());
-                let done = self.client.run(registry.clear_blanket(*id, request));
-                (done, *layer, Change::NoBlanket(*key, *layer))
-            }
-            _ => unreachable!("another operation"),
-        };
-        let may = self.handles[place].must_have(Access::SET_VALUE);
-        let expected = may.and_then(|()| self.model.write(through, change, layer, None));
-        self.agree(place, done, expected);
-    }
-
-    fn secure(&mut self, place: usize, rights: Access) {
-        let handle = &self.handles[place];
-        let sd = descriptor(rights);
-        let request = SetSecurity { parts: DACL_SECURITY_INFORMATION, sd };
-        let done = self.client.run(self.client.registry.set_security(handle.id, request));
-        let may = handle.must_have(Access::WRITE_DAC);
-        let expected =
-            may.and_then(|()| self.model.set_security(&handle.through, handle.key, rights));
-        self.agree(place, done, expected);
+        data.iter()
+            .copied()
+            .chain([0; LARGE].into_iter().take(if large { LARGE } else { 0 }))
+            .collect()
     }
 
     fn watch(&mut self, place: usize, filter: u32, subtree: bool) {
@@ -328,7 +315,7 @@ impl Player {
             self.play(0, &Op::Open { way, open_link: false });
             let place = self.handles.len() - 1;
             let least = (1_u64 << 20).to_le_bytes();
-            self.set(place, Name::Cache.usual(), Layer::Base, (QWORD, &least), Expected::Anything);
+            self.set(place, Name::Cache.usual(), Layer::Base, (QWORD, &least));
             self.close(place);
         }
         for (name, number) in [
@@ -342,7 +329,7 @@ impl Player {
             self.play(0, &Op::Open { way, open_link: false });
             let place = self.handles.len() - 1;
             let content = (DWORD, &number.to_le_bytes()[..]);
-            self.set(place, name.usual(), Layer::Base, content, Expected::Anything);
+            self.set(place, name.usual(), Layer::Base, content);
             self.close(place);
         }
         let number = |setting: Option<u32>, default| setting.map_or(default, |one| one as usize);
@@ -364,7 +351,7 @@ impl Player {
             let place = self.handles.len() - 1;
             for name in &NAMES[..16] {
                 let name = name.usual();
-                self.set(place, name, Layer::Role1, (1, b"much"), Expected::Anything);
+                self.set(place, name, Layer::Role1, (1, b"much"));
             }
             self.close(place);
         }
@@ -397,12 +384,12 @@ impl Player {
             Metadata::Write { layer: into, .. } if !self.may_say(place, layer, *into) => {}
             Metadata::Write { name, layer, value_type, data } => {
                 let content = (*value_type, &data[..]);
-                self.set(place, name.usual(), *layer, content, Expected::Anything);
+                self.set(place, name.usual(), *layer, content);
             }
             Metadata::Clear { name, layer } => {
                 self.write(&Op::DeleteValue { handle, name: name.usual(), layer: *layer });
             }
-            Metadata::Secure { rights } => self.secure(place, *rights),
+            Metadata::Secure { rights } => self.write(&Op::Secure { handle, rights: *rights }),
         }
         self.close(place);
     }

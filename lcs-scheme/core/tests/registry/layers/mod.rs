@@ -7,6 +7,7 @@
 mod acting;
 mod checking;
 mod contents;
+mod late;
 mod model;
 mod names;
 mod operations;

@@ -42,6 +42,17 @@ pub enum Metadata {
     Secure { rights: Access },
 }
 
+/// What becomes of a step whose answer is late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lateness {
+    /// It took effect as soon as it was sent.
+    Done,
+    /// It takes effect when it is answered.
+    Idle,
+    /// The source dies and never answers.
+    Dies { takes_effect: bool },
+}
+
 #[derive(Clone, Debug)]
 pub enum Op {
     Open {
@@ -103,12 +114,16 @@ pub enum Op {
     ReadEvents {
         handle: u8,
     },
-    /// A write in whose middle the source dies.
-    Lose {
-        handle: u8,
-        name: Spelled,
-        layer: Layer,
-        takes_effect: bool,
+    /// A write whose answer is late, and what others look at meanwhile.
+    Late {
+        what: Box<Op>,
+        lateness: Lateness,
+        looks: Vec<Op>,
+    },
+    /// A look into whose middle something else falls.
+    Overtaken {
+        look: Box<Op>,
+        by: Box<Op>,
     },
     Backup {
         handle: u8,
@@ -309,9 +324,6 @@ fn turn() -> impl Strategy<Value = Op> {
             .prop_map(|(handle, filter, subtree)| Op::Watch { handle, filter, subtree }),
         12 => (prop::sample::select(&LAYERS[..]), metadata(), in_transaction)
             .prop_map(|(layer, what, transaction)| Op::Layer { layer, what, transaction }),
-        2 => (any::<u8>(), value_name(), layer(), any::<bool>()).prop_map(
-            |(handle, name, layer, takes_effect)| Op::Lose { handle, name, layer, takes_effect }
-        ),
         2 => any::<u8>().prop_map(|handle| Op::Backup { handle }),
         3 => any::<u8>().prop_map(|handle| Op::Restore { handle }),
         3 => (0..3_u8).prop_map(|view| Op::Begin { view }),
@@ -338,6 +350,31 @@ fn look() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn opening() -> impl Strategy<Value = Op> {
+    way(0).prop_map(|way| Op::Open { way, open_link: false })
+}
+
+/// Something during which something else happens.
+fn during() -> impl Strategy<Value = Op> {
+    let lateness = prop_oneof![
+        3 => Just(Lateness::Done),
+        2 => Just(Lateness::Idle),
+        2 => any::<bool>().prop_map(|takes_effect| Lateness::Dies { takes_effect }),
+    ];
+    let commit = any::<u8>().prop_map(|transaction| Op::Commit { transaction });
+    let what = prop_oneof![6 => change(), 1 => commit];
+    let looks = vec(prop_oneof![4 => look(), 1 => opening()], 0..5);
+    let late = (what, lateness, looks).prop_map(|(what, lateness, looks)| Op::Late {
+        what: Box::new(what),
+        lateness,
+        looks,
+    });
+    let look = prop_oneof![4 => look(), 1 => opening()];
+    let overtaken = (look, prop_oneof![2 => change(), 1 => turn()])
+        .prop_map(|(look, by)| Op::Overtaken { look: Box::new(look), by: Box::new(by) });
+    prop_oneof![late, overtaken]
+}
+
 pub fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![5 => change(), 4 => turn(), 2 => look()]
+    prop_oneof![10 => change(), 8 => turn(), 4 => look(), 2 => during()]
 }

@@ -25,7 +25,7 @@ pub const UID: u32 = 1000;
 pub const SCOPE: Guid = Guid([7; 16]);
 
 /// The handles that are open at once at most.
-const MAX_HANDLES: usize = 20;
+pub const MAX_HANDLES: usize = 20;
 
 /// An open key.
 pub struct Handle {
@@ -241,9 +241,7 @@ impl Player {
     pub fn play(&mut self, step: usize, op: &Op) {
         self.model.now = 1000 + step as i64;
         self.client.world.set_now(self.model.now);
-        if !self.act(op) {
-            self.write(op);
-        }
+        self.take(op);
         if self.setting.reads_events {
             let readable = self.client.registry.take_readable();
             let waits = |handle: &&Handle| {
@@ -259,6 +257,12 @@ impl Player {
             for place in 0..self.handles.len() {
                 self.read_events(place);
             }
+        }
+    }
+
+    pub fn take(&mut self, op: &Op) {
+        if !self.act(op) {
+            self.write(op);
         }
     }
 
@@ -280,11 +284,8 @@ impl Player {
             Op::Begin { view } => self.begin(*view),
             Op::Commit { transaction } => self.commit(*transaction),
             Op::Abort { transaction } => self.abort(*transaction),
-            Op::Lose { handle, name, layer, takes_effect } => {
-                if let Some(place) = self.place(*handle) {
-                    self.set_and_lose(place, *name, *layer, *takes_effect);
-                }
-            }
+            Op::Late { what, lateness, looks } => self.late(what, *lateness, looks),
+            Op::Overtaken { look, by } => self.overtaken(look, by),
             Op::Backup { handle } => {
                 if let Some(place) = self.place(*handle)
                     && !self.model.down.contains(&self.hive(place))
@@ -317,7 +318,7 @@ impl Player {
     }
 
     /// Where a path starts: for the registry, for the model, and through what.
-    fn start(&self, way: &Way) -> Option<(HandleId, Option<Reached>, Through)> {
+    pub fn start(&self, way: &Way) -> Option<(HandleId, Option<Reached>, Through)> {
         let who = if way.user { Who::User } else { Who::System };
         match way.start {
             Start::Transaction(number) if !self.transactions.is_empty() => {
@@ -443,7 +444,7 @@ impl Player {
     }
 
     /// Closes handles in transactions that are over, and of keys that a transaction has deleted.
-    fn close_what_is_over(&mut self) {
+    pub fn close_what_is_over(&mut self) {
         let mut place = 0;
         while let Some(handle) = self.handles.get(place) {
             let transaction = handle.through.transaction;
