@@ -109,10 +109,9 @@ fn run_daemon(
     level: LevelFilter,
     body: impl FnOnce() -> ExitCode,
 ) -> Result<ExitCode, Error> {
-    let supervised = supervise::bind_to_supervisor()?;
-    if !supervised {
-        pid_file::write(name, pid_file::Role::Daemon, std::process::id());
-    }
+    supervise::bind_to_supervisor()?;
+    // Not by the supervisor: it could be later than the first who is served.
+    pid_file::write(name, pid_file::Role::Daemon, std::process::id());
     logging::start(name, level)?;
     let code = body();
     logging::flush();

@@ -54,7 +54,7 @@ pub fn run(name: &str) -> Result<ExitCode, Error> {
             // Its descriptor is closed; a child could have a file of its own under that number.
             command.env_remove(NOTIFY);
         }
-        let end = match start(name, &mut command, happens.clone()) {
+        let end = match start(&mut command, happens.clone()) {
             Ok((pid, lifeline)) => match watch(lifeline, &events).map_err(Error::Wait)? {
                 End::Told => return Ok(ExitCode::SUCCESS),
                 End::Alone(status) => match final_code(status) {
@@ -107,15 +107,10 @@ fn command(executable: &Path) -> Command {
 }
 
 /// Starts a child, whose end will be an event, and returns its process id and its lifeline.
-fn start(
-    name: &str,
-    command: &mut Command,
-    happens: Sender<Event>,
-) -> io::Result<(u32, ChildStdin)> {
+fn start(command: &mut Command, happens: Sender<Event>) -> io::Result<(u32, ChildStdin)> {
     let mut child = command.spawn()?;
     let lifeline = child.stdin.take().ok_or(ErrorKind::BrokenPipe)?;
     let pid = child.id();
-    pid_file::write(name, Role::Daemon, pid);
     thread::Builder::new().name("child".to_owned()).spawn(move || {
         // Without a receiver the supervisor is ending.
         let _ = happens.send(Event::Ended(child.wait()));
@@ -207,19 +202,19 @@ impl Delays {
     }
 }
 
-/// Under a supervisor, makes this process end with it. Returns whether there is one.
+/// Under a supervisor, makes this process end with it.
 ///
 /// Call it from the main thread before others start.
-pub fn bind_to_supervisor() -> Result<bool, Error> {
+pub fn bind_to_supervisor() -> Result<(), Error> {
     let Some(supervisor) = env::var_os(SUPERVISOR) else {
-        return Ok(false);
+        return Ok(());
     };
     parent_death::kill_me_with(&supervisor)?;
     thread::Builder::new()
         .name("lifeline".to_owned())
         .spawn(hold_lifeline)
         .map_err(Error::Lifeline)?;
-    Ok(true)
+    Ok(())
 }
 
 /// Ends this process when its standard input ends. Nothing is put in order first: a daemon may die at any

@@ -2,7 +2,7 @@
 
 use std::any::type_name_of_val;
 use std::env;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -84,6 +84,7 @@ fn run<F: FnOnce(Session)>(
     }
     let root = Root::new();
     let daemon = start(&root);
+    let mut said = tempfile::tempfile().expect("a file for what it says");
     let program = env::current_exe().expect("the path of this test");
     let mut command = Command::new(&program);
     command
@@ -91,8 +92,8 @@ fn run<F: FnOnce(Session)>(
         .env("REDOX_HOSTED", root.path())
         .env(BODY_OF, test)
         .env(DAEMON, daemon.id().to_string())
-        // Its panics are told on standard error; that it is a test of its own is told to nobody.
-        .stdout(Stdio::null());
+        // Its panics are told on standard error; that it is a test of its own is told to us.
+        .stdout(Stdio::from(said.try_clone().expect("another descriptor")));
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);
     }
@@ -101,6 +102,11 @@ fn run<F: FnOnce(Session)>(
             skipped(format_args!("another user cannot run {}", program.display()));
         }
         Err(error) => panic!("{command:?}: {error}"),
-        Ok(child) => Process::from(child).succeed_within(patience),
+        Ok(child) => {
+            Process::from(child).succeed_within(patience);
+            let mut text = String::new();
+            said.rewind().and_then(|()| said.read_to_string(&mut text)).expect("what it said");
+            assert!(text.contains(" 1 passed"), "{test} is no test that has a session: {text}");
+        }
     }
 }
