@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use hosted as _;
 use registry_tests::daemons::{audited, check_hives, data_directory, loregd, root_directory};
-use registry_tests::harness::{binary, session_in};
+use registry_tests::harness::{Process, Root, binary, session_in};
 use registry_tests::registry::{create, registry};
 
 fn set(path: &str, data: &[u8]) {
@@ -37,83 +37,87 @@ fn files(directory: &Path, beginning: &str) -> Vec<PathBuf> {
     all.filter(is).collect()
 }
 
+fn lcs(root: &Root) -> Process {
+    root.daemon("lcs-scheme", &[])
+}
+
+/// What a session of these tests does.
 fn damaged_and_started_again(damage: fn(&Path)) {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let mut source = loregd(&[]);
-            set(r"Machine\Kept", b"copied");
-            set(r"Users\Kept", b"before");
-            let number = store();
-            let copies = data_directory().join("backup");
-            assert_eq!(files(&copies, &format!("Machine.{number}.requested.")).len(), 1);
-            set(r"Machine\Kept", b"lost");
-            set(r"Users\Kept", b"not lost");
-            source.kill();
+    let mut source = loregd(&[]);
+    set(r"Machine\Kept", b"copied");
+    set(r"Users\Kept", b"before");
+    let number = store();
+    let copies = data_directory().join("backup");
+    assert_eq!(files(&copies, &format!("Machine.{number}.requested.")).len(), 1);
+    set(r"Machine\Kept", b"lost");
+    set(r"Users\Kept", b"not lost");
+    source.kill();
 
-            let database = data_directory().join("Machine.redb");
-            damage(&database);
-            let damaged = fs::read(&database).ok();
-            let mut source = loregd(&[]);
-            assert_eq!(get(r"Machine\Kept"), b"copied");
-            assert_eq!(get(r"Users\Kept"), b"not lost");
-            // What is written from now on stays.
-            set(r"Machine\Kept", b"after");
+    let database = data_directory().join("Machine.redb");
+    damage(&database);
+    let damaged = fs::read(&database).ok();
+    let mut source = loregd(&[]);
+    assert_eq!(get(r"Machine\Kept"), b"copied");
+    assert_eq!(get(r"Users\Kept"), b"not lost");
+    // What is written from now on stays.
+    set(r"Machine\Kept", b"after");
 
-            let aside = files(&data_directory(), "Machine.redb.damaged-");
-            let aside: Vec<_> = aside.iter().map(|path| fs::read(path).expect("a file")).collect();
-            assert!(aside == Vec::from_iter(damaged), "the damaged file is not kept as it was");
-            let log = fs::read_to_string(root_directory().join("var/log/loregd.log"));
-            let log = log.expect("a log");
-            let said = |what: &str| {
-                let is = |line: &str| line.contains("ERROR") && line.contains(what);
-                assert!(log.lines().any(is), "no line says {what:?}: {log}");
-            };
-            said("hive Machine is damaged: ");
-            said(&format!("hive Machine: copy {number} ("));
-            let events = audited("hive-recovered");
-            assert_eq!(events.len(), 1, "{events:?}");
-            assert_eq!(events[0]["hive"], "Machine");
-            assert_eq!(events[0]["copy"], number);
+    let aside = files(&data_directory(), "Machine.redb.damaged-");
+    let aside: Vec<_> = aside.iter().map(|path| fs::read(path).expect("a file")).collect();
+    assert!(aside == Vec::from_iter(damaged), "the damaged file is not kept as it was");
+    let log = fs::read_to_string(root_directory().join("var/log/loregd.log"));
+    let log = log.expect("a log");
+    let said = |what: &str| {
+        let is = |line: &str| line.contains("ERROR") && line.contains(what);
+        assert!(log.lines().any(is), "no line says {what:?}: {log}");
+    };
+    said("hive Machine is damaged: ");
+    said(&format!("hive Machine: copy {number} ("));
+    let events = audited("hive-recovered");
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["hive"], "Machine");
+    assert_eq!(events[0]["copy"], number);
 
-            source.kill();
-            check_hives();
-            let _source = loregd(&[]);
-            assert_eq!(get(r"Machine\Kept"), b"after");
-            assert_eq!(audited("hive-recovered").len(), 1);
-        },
-    );
+    source.kill();
+    check_hives();
+    let _source = loregd(&[]);
+    assert_eq!(get(r"Machine\Kept"), b"after");
+    assert_eq!(audited("hive-recovered").len(), 1);
 }
 
 #[test]
 fn a_hive_with_other_bits_in_it_becomes_its_newest_copy() {
-    damaged_and_started_again(|database| {
+    let damage = |database: &Path| {
         let mut bytes = fs::read(database).expect("a hive");
         // From the first page after the header on: wherever the trees are, they are hit.
         bytes.iter_mut().skip(4096).for_each(|byte| *byte ^= 0x10);
         fs::write(database, bytes).expect("a hive");
-    });
+    };
+    session_in(lcs, |_| damaged_and_started_again(damage));
 }
 
 #[test]
 fn a_hive_that_was_cut_becomes_its_newest_copy() {
-    damaged_and_started_again(|database| {
+    let damage = |database: &Path| {
         let bytes = fs::read(database).expect("a hive");
         fs::write(database, &bytes[..4096]).expect("a hive");
-    });
+    };
+    session_in(lcs, |_| damaged_and_started_again(damage));
 }
 
 #[test]
 fn a_hive_of_zeros_becomes_its_newest_copy() {
-    damaged_and_started_again(|database| {
+    let damage = |database: &Path| {
         let length = fs::read(database).expect("a hive").len();
         fs::write(database, vec![0; length]).expect("a hive");
-    });
+    };
+    session_in(lcs, |_| damaged_and_started_again(damage));
 }
 
 #[test]
 fn a_hive_that_is_gone_becomes_its_newest_copy() {
-    damaged_and_started_again(|database| fs::remove_file(database).expect("a hive"));
+    let damage = |database: &Path| fs::remove_file(database).expect("a hive");
+    session_in(lcs, |_| damaged_and_started_again(damage));
 }
 
 fn restore() -> Output {
@@ -123,28 +127,25 @@ fn restore() -> Output {
 
 #[test]
 fn a_copy_is_put_back_by_hand_only_where_no_loregd_works() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let mut source = loregd(&[]);
-            set(r"Machine\Kept", b"copied");
-            store();
-            set(r"Machine\Kept", b"changed");
-            let refused = restore();
-            assert_eq!(refused.status.code(), Some(3), "{refused:?}");
-            let said = String::from_utf8_lossy(&refused.stderr);
-            assert!(said.contains("another loregd works on this directory"), "{said}");
-            assert_eq!(get(r"Machine\Kept"), b"changed");
-            source.kill();
+    session_in(lcs, |_| {
+        let mut source = loregd(&[]);
+        set(r"Machine\Kept", b"copied");
+        store();
+        set(r"Machine\Kept", b"changed");
+        let refused = restore();
+        assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("another loregd works on this directory"), "{said}");
+        assert_eq!(get(r"Machine\Kept"), b"changed");
+        source.kill();
 
-            let done = restore();
-            assert_eq!(done.status.code(), Some(0), "{done:?}");
-            assert_eq!(files(&data_directory(), "Machine.redb.replaced-").len(), 1);
-            check_hives();
-            let _source = loregd(&[]);
-            assert_eq!(get(r"Machine\Kept"), b"copied");
-            // It is no damage, so nobody is told of one.
-            assert!(registry().status().is_ok() && audited("hive-recovered").is_empty());
-        },
-    );
+        let done = restore();
+        assert_eq!(done.status.code(), Some(0), "{done:?}");
+        assert_eq!(files(&data_directory(), "Machine.redb.replaced-").len(), 1);
+        check_hives();
+        let _source = loregd(&[]);
+        assert_eq!(get(r"Machine\Kept"), b"copied");
+        // It is no damage, so nobody is told of one.
+        assert!(registry().status().is_ok() && audited("hive-recovered").is_empty());
+    });
 }
