@@ -2,6 +2,7 @@
 
 mod acl;
 mod backup;
+mod edit;
 mod layers;
 mod roles;
 mod selftest;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 pub use acl::*;
 pub use backup::*;
+pub use edit::*;
 pub use layers::*;
 pub use roles::*;
 pub use selftest::*;
@@ -228,6 +230,12 @@ pub enum Command {
     /// and when it is removed nothing of it is left.
     #[command(subcommand, arg_required_else_help = false, after_long_help = roles::ROLE_EXAMPLES)]
     Role(Role),
+    /// Look around and edit on a whole screen
+    ///
+    /// Keys on the left, values on the right, and what layers say of the selected one. Nothing is written before you
+    /// save, and then all of it, in one transaction for each hive. `?` explains the keys.
+    #[command(after_long_help = edit::EDIT_EXAMPLES)]
+    Edit(Edit),
     /// Show how the registry is
     ///
     /// That is hives, sources, layers and queues. Exit code 4 until the hive Machine is up.

@@ -114,7 +114,7 @@ fn not_done(why: &str, code: Code) -> (Failure, bool) {
 }
 
 /// The hive of a path, folded.
-fn hive_of(path: &str) -> String {
+pub fn hive_of(path: &str) -> String {
     let first = fold(path.split('\\').next().unwrap_or_default());
     if first == fold(CURRENT_USER) { fold("Users") } else { first }
 }

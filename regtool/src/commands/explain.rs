@@ -178,7 +178,7 @@ impl Found {
     }
 }
 
-fn verdict_words(verdict: Verdict) -> &'static str {
+pub fn verdict_words(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Wins => "wins",
         Verdict::LowerPrecedence => "lower precedence",
@@ -189,7 +189,7 @@ fn verdict_words(verdict: Verdict) -> &'static str {
 }
 
 /// Type and data, as in a listing.
-fn content_words(content: &CandidateContent, limit: usize) -> (String, String) {
+pub fn content_words(content: &CandidateContent, limit: usize) -> (String, String) {
     match content {
         CandidateContent::Value { value_type, data, size } => {
             let cut = data.len() as u64 != *size;

@@ -5,6 +5,7 @@ mod backup;
 mod changes;
 mod delete;
 mod diff;
+mod edit;
 mod explain;
 mod export;
 mod find;
@@ -212,6 +213,7 @@ pub fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
         Command::View(options) => view::view(session, options),
         Command::Diff(options) => diff::diff(session, options),
         Command::Role(options) => role::role(session, options),
+        Command::Edit(options) => edit::edit(session, options),
         Command::Status(options) => status::status(session, options),
         Command::Selftest(options) => selftest::selftest(session, options),
         Command::Shell => shell::shell(),

@@ -95,7 +95,7 @@ fn value_now(key: &Key, event: &Event) -> Option<Value> {
 }
 
 /// The key that changed.
-fn changed(watched: &Path, event: &Event) -> Path {
+pub fn changed(watched: &Path, event: &Event) -> Path {
     let below = event.path.split(is_separator).filter(|name| !name.is_empty());
     below.fold(watched.clone(), |path, name| path.join(name))
 }

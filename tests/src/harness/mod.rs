@@ -5,6 +5,7 @@ mod process;
 mod root;
 mod session;
 mod system;
+pub mod terminal;
 
 pub use mount::Mount;
 pub use process::{PATIENCE, Process, kill_daemon};
