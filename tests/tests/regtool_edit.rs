@@ -38,7 +38,10 @@ fn a_value_is_edited_undone_edited_again_and_written_when_that_is_said() {
     let system = system();
     let mut terminal = edit(&system, &[EDITOR]);
     let text = terminal.until_seen("4 (0x4)");
-    assert!(text.contains("Editor") && text.contains("Hello") && text.contains("Software"), "{text}");
+    assert!(
+        text.contains("Editor") && text.contains("Hello") && text.contains("Software"),
+        "{text}"
+    );
     terminal.write(TAB);
     terminal.write(&DOWN.repeat(2));
     terminal.until_seen("Layers of Tabs");
@@ -48,7 +51,8 @@ fn a_value_is_edited_undone_edited_again_and_written_when_that_is_said() {
     let text = terminal.until_seen("[1 change is not saved]");
     assert!(text.contains("*Tabs") && text.contains("8 (0x8)"), "{text}");
     terminal.write("u");
-    terminal.until("the old value", |text| text.contains("4 (0x4)") && !text.contains("not saved]"));
+    terminal
+        .until("the old value", |text| text.contains("4 (0x4)") && !text.contains("not saved]"));
     assert_eq!(tabs(&system), "4\n");
     terminal.write(&format!("{ENTER}{BACKSPACE}0x10{ENTER}"));
     terminal.until_seen("16 (0x10)");

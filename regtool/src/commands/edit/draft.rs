@@ -154,7 +154,8 @@ impl Draft {
                     }
                 }
                 Change::Delete { .. } => {
-                    children.retain(|child| !(same(&child.name, name) && child.state == State::New));
+                    children
+                        .retain(|child| !(same(&child.name, name) && child.state == State::New));
                     if let Some(child) = children.iter_mut().find(|child| same(&child.name, name)) {
                         child.state = State::Gone;
                     }

@@ -127,7 +127,8 @@ impl Form {
                 return self.accept();
             }
             KeyCode::Tab => self.field = self.next(1),
-            KeyCode::BackTab => self.field = self.next(2),
+            // Of three fields, or of two.
+            KeyCode::BackTab => self.field = self.next(if self.is_new() { 2 } else { 1 }),
             KeyCode::Left | KeyCode::Right | KeyCode::Char(' ') if self.field == Field::Type => {
                 self.turn_type(if key.code == KeyCode::Left { TYPES.len() - 1 } else { 1 });
             }
@@ -145,6 +146,7 @@ impl Form {
         Done::NotYet
     }
 
+    /// The field so many further on, round and round.
     fn next(&self, steps: usize) -> Field {
         let fields: &[Field] = if self.is_new() {
             &[Field::Name, Field::Type, Field::Data]
@@ -152,7 +154,7 @@ impl Form {
             &[Field::Type, Field::Data]
         };
         let at = fields.iter().position(|field| *field == self.field).unwrap_or(0);
-        fields[(at + steps * (fields.len() - 1).max(1)) % fields.len()]
+        fields[(at + steps) % fields.len()]
     }
 
     fn turn_type(&mut self, steps: usize) {
@@ -287,7 +289,11 @@ mod tests {
         assert_eq!(form.data.lines(), ["4"]);
         write(&mut form, "x");
         assert_eq!(press(&mut form, KeyCode::Enter), Done::NotYet);
-        assert!(form.error.as_ref().is_some_and(|error| error.contains("32 bits")), "{:?}", form.error);
+        assert!(
+            form.error.as_ref().is_some_and(|error| error.contains("32 bits")),
+            "{:?}",
+            form.error
+        );
         press(&mut form, KeyCode::Backspace);
         write(&mut form, "2");
         assert_eq!(press(&mut form, KeyCode::Enter), set("v", ValueType::Dword, &[42, 0, 0, 0]));

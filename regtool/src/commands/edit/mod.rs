@@ -133,7 +133,8 @@ impl Happenings {
             }
         }
         let of_watches = watches.iter().map(|(_, watch)| (watch.as_raw_fd(), Source::Watch));
-        let others = [(io::stdin().as_raw_fd(), Source::Keyboard), (sizes.as_raw_fd(), Source::Size)];
+        let others =
+            [(io::stdin().as_raw_fd(), Source::Keyboard), (sizes.as_raw_fd(), Source::Size)];
         for (descriptor, source) in others.into_iter().chain(of_watches) {
             queue.subscribe(descriptor as usize, source, EventFlags::READ).map_err(queue_failed)?;
         }

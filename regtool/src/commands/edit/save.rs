@@ -13,7 +13,11 @@ use crate::path::Path;
 ///
 /// # Errors
 /// Why nothing was written, or not in all hives; the draft has what was not.
-pub fn save(session: &mut Session, draft: &mut Draft, layer: Option<&str>) -> Result<usize, Failure> {
+pub fn save(
+    session: &mut Session,
+    draft: &mut Draft,
+    layer: Option<&str>,
+) -> Result<usize, Failure> {
     let count = draft.changes().len();
     let paths: Vec<String> = draft.changes().iter().map(|one| one.key().to_string()).collect();
     let changes = Changes::begin(session, paths.iter().map(String::as_str))?;

@@ -5,7 +5,9 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, List, ListState, Paragraph, Row as TableRow, Table, TableState, Wrap};
+use ratatui::widgets::{
+    Block, Clear, List, ListState, Paragraph, Row as TableRow, Table, TableState, Wrap,
+};
 
 use super::draft::State;
 use super::editor::{Editor, Mode, Pane, Question};
@@ -97,7 +99,8 @@ pub fn draw(editor: &mut Editor, look: Look, frame: &mut Frame<'_>) {
     match &editor.mode {
         Mode::Form(form) => draw_form(form, look, frame, area),
         Mode::Ask(question, field) => {
-            let title = if *question == Question::Search { " Search " } else { " Name of the new key " };
+            let title =
+                if *question == Question::Search { " Search " } else { " Name of the new key " };
             let inner = popup(frame, area, title, 60, 1);
             frame.render_widget(field, inner);
         }
@@ -249,7 +252,8 @@ fn draw_question(editor: &Editor, question: Question, frame: &mut Frame<'_>, are
     let text = match question {
         Question::Save => {
             let count = editor.draft.changes().len();
-            let what = if count == 1 { "the change".to_owned() } else { format!("{count} changes") };
+            let what =
+                if count == 1 { "the change".to_owned() } else { format!("{count} changes") };
             format!("Write {what} to the layer {}? (y/n)", one_line(editor.layer_name()))
         }
         _ => {
@@ -263,9 +267,7 @@ fn draw_question(editor: &Editor, question: Question, frame: &mut Frame<'_>, are
 
 fn hint(mode: &Mode) -> String {
     match mode {
-        Mode::Form(form) if form.is_list() => {
-            "Tab next field  Ctrl-S accept  Esc leave".to_owned()
-        }
+        Mode::Form(form) if form.is_list() => "Tab next field  Ctrl-S accept  Esc leave".to_owned(),
         Mode::Form(_) => "Tab next field  Enter accept  Esc leave".to_owned(),
         Mode::Ask(..) => "Enter accept  Esc leave".to_owned(),
         Mode::Confirm(_) => "y yes  n no".to_owned(),

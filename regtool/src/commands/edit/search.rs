@@ -60,9 +60,8 @@ impl Search {
             return Ok(Step::Going);
         };
         // All below a key comes directly behind it.
-        let is_past = |from: &Place| {
-            order(&path) < order(&from.key) && !is_at_or_below(&from.key, &path)
-        };
+        let is_past =
+            |from: &Place| order(&path) < order(&from.key) && !is_at_or_below(&from.key, &path);
         if self.after.as_ref().is_some_and(is_past) {
             return Ok(Step::Going);
         }

@@ -167,11 +167,8 @@ mod tests {
     }
 
     fn children(names: &[&str]) -> Vec<Child> {
-        let child = |name: &&str| Child {
-            name: (*name).to_owned(),
-            link: false,
-            state: State::Written,
-        };
+        let child =
+            |name: &&str| Child { name: (*name).to_owned(), link: false, state: State::Written };
         names.iter().map(child).collect()
     }
 
