@@ -49,7 +49,7 @@ fn a_value_is_edited_undone_edited_again_and_written_when_that_is_said() {
     terminal.until_seen("a number, decimal or 0x");
     terminal.write(&format!("{BACKSPACE}8{ENTER}"));
     let text = terminal.until_seen("[1 change is not saved]");
-    assert!(text.contains("*Tabs") && text.contains("8 (0x8)"), "{text}");
+    assert!(text.contains("* Tabs") && text.contains("8 (0x8)"), "{text}");
     terminal.write("u");
     terminal
         .until("the old value", |text| text.contains("4 (0x4)") && !text.contains("not saved]"));
@@ -95,7 +95,7 @@ fn keys_and_values_are_made_and_deleted_in_one_transaction() {
     terminal.write("n");
     terminal.until_seen("Name of the new key");
     terminal.write(&format!("Themes{ENTER}"));
-    terminal.until_seen("+    > Themes");
+    terminal.until_seen("+      > Themes");
     terminal.write(&format!("{TAB}n"));
     terminal.until_seen("New value");
     terminal.write(&format!("Colours{TAB}{RIGHT}{RIGHT}{TAB}red{ENTER}green\x13"));
@@ -104,7 +104,7 @@ fn keys_and_values_are_made_and_deleted_in_one_transaction() {
     assert!(system.run(&["check", &format!(r"{EDITOR}\Themes")]).status.code() == Some(1));
     // Back to the key above, whose greeting goes.
     terminal.write(&format!("{TAB}h{TAB}{DOWN}d"));
-    terminal.until_seen("-Greeting");
+    terminal.until_seen("- Greeting");
     terminal.write("s");
     terminal.until_seen("Write 3 changes");
     terminal.write("y");

@@ -42,6 +42,10 @@ pub fn edit(session: &mut Session, options: &Edit) -> Result<(), Failure> {
     }
     let path = session.optional_path(options.path.as_deref())?;
     let mut hives = session.roots()?;
+    let own = session.registry()?.open_key(CURRENT_USER, Access::MAXIMUM_ALLOWED);
+    if own.is_ok() {
+        hives.push(CURRENT_USER.to_owned());
+    }
     hives.sort_by_cached_key(|hive| libreg::fold(hive));
     let path = match (path.is_root(), hives.iter().find(|hive| *hive == CURRENT_USER)) {
         (true, Some(own)) => vec![own.clone()].into(),

@@ -180,24 +180,22 @@ fn draw_values(editor: &Editor, look: Look, frame: &mut Frame<'_>, area: Rect) {
 
 fn draw_layers(editor: &Editor, frame: &mut Frame<'_>, area: Rect) {
     let limit = usize::from(area.width);
-    let rows = editor.layers.iter().map(|candidate| {
+    let cells = editor.layers.iter().map(|candidate| {
         let (content, data) = content_words(&candidate.content, limit);
         let precedence = candidate.precedence.map(|number| number.to_string());
-        TableRow::new([
+        [
             one_line(&candidate.layer).into_owned(),
             precedence.unwrap_or_default(),
             verdict_words(candidate.verdict).to_owned(),
             content,
             data,
-        ])
+        ]
     });
-    let widths = [
-        Constraint::Max(12),
-        Constraint::Length(4),
-        Constraint::Length(16),
-        Constraint::Length(9),
-        Constraint::Min(0),
-    ];
+    let cells: Vec<[String; 5]> = cells.collect();
+    let longest = |column: usize| cells.iter().map(|row| row[column].chars().count()).max();
+    let longest = |column| Constraint::Length(longest(column).unwrap_or(0).min(16) as u16);
+    let widths = [longest(0), longest(1), longest(2), longest(3), Constraint::Min(0)];
+    let rows = cells.iter().map(|row| TableRow::new(row.clone()));
     let title = match editor.rows.get(editor.row) {
         Some(row) => format!(" Layers of {} ", value_name(&row.name)),
         None => " Layers ".to_owned(),
