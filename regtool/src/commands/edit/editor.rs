@@ -27,7 +27,7 @@ pub enum Mode {
     /// A value is being written.
     Form(Box<Form>),
     /// A name is asked for.
-    Ask(Question, TextArea<'static>),
+    Ask(Question, Box<TextArea<'static>>),
     /// A yes is asked for.
     Confirm(Question),
     /// Something is being searched.
@@ -387,10 +387,10 @@ impl Editor {
         let mut field = TextArea::new(vec![text.to_owned()]);
         field.move_cursor(ratatui_textarea::CursorMove::End);
         field.set_cursor_line_style(ratatui::style::Style::default());
-        self.mode = Mode::Ask(question, field);
+        self.mode = Mode::Ask(question, Box::new(field));
     }
 
-    fn answer(&mut self, question: Question, mut answer: TextArea<'static>, key: KeyEvent) {
+    fn answer(&mut self, question: Question, mut answer: Box<TextArea<'static>>, key: KeyEvent) {
         match key.code {
             KeyCode::Esc => {}
             KeyCode::Enter => {

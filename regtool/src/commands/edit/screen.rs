@@ -102,7 +102,7 @@ pub fn draw(editor: &mut Editor, look: Look, frame: &mut Frame<'_>) {
             let title =
                 if *question == Question::Search { " Search " } else { " Name of the new key " };
             let inner = popup(frame, area, title, 60, 1);
-            frame.render_widget(field, inner);
+            frame.render_widget(&**field, inner);
         }
         Mode::Confirm(question) => draw_question(editor, *question, frame, area),
         Mode::Help => {
