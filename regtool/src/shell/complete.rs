@@ -220,7 +220,7 @@ mod tests {
         let names = |typed: &str| -> Vec<_> {
             Place::at_end_of(typed).commands().into_iter().map(|found| found.text).collect()
         };
-        assert_eq!(names("e"), ["exit", "explain", "export"]);
+        assert_eq!(names("e"), ["edit", "exit", "explain", "export"]);
         assert_eq!(names("a"), ["abort", "acl"]);
         assert_eq!(names("sh"), [""; 0]);
         assert!(names("").contains(&"cd".to_owned()));
