@@ -5,6 +5,7 @@ mod backup;
 mod changes;
 mod delete;
 mod diff;
+mod doctor;
 mod edit;
 mod explain;
 mod export;
@@ -215,6 +216,7 @@ pub fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
         Command::Role(options) => role::role(session, options),
         Command::Edit(options) => edit::edit(session, options),
         Command::Status(options) => status::status(session, options),
+        Command::Doctor(options) => doctor::doctor(session, options),
         Command::Selftest(options) => selftest::selftest(session, options),
         Command::Shell => shell::shell(),
     }
