@@ -183,3 +183,27 @@ fn what_cannot_be_edited_is_told_without_taking_the_screen() {
     assert_eq!(status.code(), Some(1));
     assert_eq!(text.trim_end(), r"regtool: Machine\Nowhere: no such key");
 }
+
+#[test]
+fn the_manual_says_what_the_selected_value_means_and_what_is_wrong_with_data() {
+    let system = System::start();
+    let settings = r"Machine\System\Registry";
+    system.output(&["set", settings, "SymlinkDepthLimit", "16", "--type", "dword"]);
+    let mut terminal = edit(&system, &[settings]);
+    terminal.write(TAB);
+    let text = terminal.until_seen("How many links one path is followed through");
+    assert!(text.contains("Default 16  Valid 1 to 64"), "{text}");
+    terminal.write("m");
+    let text = terminal.until_seen("A path that leads through more fails with ELOOP.");
+    assert!(text.contains("Read by  lcs-scheme"), "{text}");
+    terminal.write("x");
+    terminal.until("the card goes", |text| !text.contains("ELOOP"));
+    terminal.write(&format!("{ENTER}{BACKSPACE}{BACKSPACE}65{ENTER}"));
+    let text = terminal.until_seen("By the manual, ");
+    assert!(text.contains("65 (0x41)"), "{text}");
+    // It is written all the same, if that is said.
+    terminal.write("sy");
+    terminal.until_seen("1 change is saved");
+    assert_eq!(system.output(&["get", settings, "SymlinkDepthLimit"]), "65\n");
+    assert_eq!(system.run(&["doctor", settings]).status.code(), Some(5));
+}

@@ -23,19 +23,31 @@ pub(crate) fn of_value(value: &ValueEntry) -> String {
     identity(&mut card, &value.place, Some(&value.name));
     paragraph(&mut card, &value.about.summary, 2);
     card.push('\n');
-    let mut facts = vec![
-        ("Type", type_name(value.value_type.code())),
-        ("Default", default(value)),
-        ("Valid", valid(&value.valid)),
-    ];
-    facts.extend(value.unit.clone().map(|unit| ("Unit", unit)));
-    facts.push(("Applies", applies(value)));
-    facts.push(("Read by", value.about.reader.clone()));
-    for (name, fact) in facts {
+    for (name, fact) in value.facts() {
         line(&mut card, 2, name, "Default".len(), &fact);
     }
     description(&mut card, &value.about);
     card
+}
+
+impl ValueEntry {
+    /// What there is to know of the value at a glance, by names.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = vec![
+            ("Type", type_name(self.value_type.code())),
+            ("Default", default(self)),
+            ("Valid", valid(&self.valid)),
+        ];
+        facts.extend(self.unit.clone().map(|unit| ("Unit", unit)));
+        facts.push(("Applies", applies(self)));
+        facts.push(("Read by", self.about.reader.clone()));
+        facts
+    }
+
+    /// The card that `regman` prints, as plain text of 80 columns.
+    pub fn card(&self) -> String {
+        anstream::adapter::strip_str(&of_value(self)).to_string()
+    }
 }
 
 /// The card of a key: what is said of it, and what there is in it. There may be no entry for the key itself.

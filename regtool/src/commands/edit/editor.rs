@@ -3,6 +3,8 @@
 use libreg::{Access, Candidate, NamedValue, Registry};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui_textarea::TextArea;
+use regman::Manual;
+use regman::entry::ValueEntry;
 
 use super::draft::{Change, Draft, Row, State, is_at_or_below, parent, same, same_key};
 use super::form::{Done, Form};
@@ -34,6 +36,8 @@ pub enum Mode {
     Searching(Box<Search>),
     /// The keys are explained.
     Help,
+    /// The manual card of a value is shown, from this line on.
+    Card(String, u16),
     /// The editor ends.
     Over,
 }
@@ -54,6 +58,7 @@ pub enum Question {
 /// The editor.
 pub struct Editor {
     registry: Registry,
+    manual: Manual,
     /// Where changes go; none is `base`.
     pub layer: Option<String>,
     pub tree: Tree,
@@ -79,8 +84,11 @@ pub struct Editor {
 impl Editor {
     /// An editor of these hives, with this key unfolded and selected.
     pub fn new(registry: Registry, hives: &[String], path: &Path, layer: Option<String>) -> Editor {
+        // What is wrong with the manual is for regman and doctor to tell.
+        let (manual, _) = Manual::of_this_machine();
         let mut editor = Editor {
             registry,
+            manual,
             layer,
             tree: Tree::new(hives),
             draft: Draft::default(),
@@ -127,6 +135,7 @@ impl Editor {
                 _ => self.mode = Mode::Searching(search),
             },
             Mode::Help => {}
+            Mode::Card(text, line) => self.scroll(text, line, key),
             Mode::Over => self.mode = Mode::Over,
         }
     }
@@ -162,10 +171,32 @@ impl Editor {
                 self.message = "Read again".to_owned();
                 self.read_all_again();
             }
+            KeyCode::Char('m') => match self.entry() {
+                Some(entry) => self.mode = Mode::Card(entry.card(), 0),
+                None => self.message = "The manual says nothing of it".to_owned(),
+            },
             KeyCode::Char('?') | KeyCode::F(1) => self.mode = Mode::Help,
             KeyCode::Char('q') => self.leave(),
             _ => {}
         }
+    }
+
+    /// What the manual says of the selected value.
+    pub fn entry(&self) -> Option<&ValueEntry> {
+        self.manual.value(self.tree.selected(), &self.rows.get(self.row)?.name)
+    }
+
+    fn scroll(&mut self, text: String, line: u16, key: KeyEvent) {
+        let last = u16::try_from(text.lines().count()).unwrap_or(u16::MAX).saturating_sub(1);
+        let page = u16::try_from(self.page).unwrap_or(1);
+        let line = match key.code {
+            KeyCode::Up | KeyCode::Char('k') => line.saturating_sub(1),
+            KeyCode::Down | KeyCode::Char('j') => line.saturating_add(1).min(last),
+            KeyCode::PageUp => line.saturating_sub(page),
+            KeyCode::PageDown => line.saturating_add(page).min(last),
+            _ => return,
+        };
+        self.mode = Mode::Card(text, line);
     }
 
     fn turn_to(&mut self, pane: Pane) {
@@ -358,6 +389,12 @@ impl Editor {
         let (Change::Set { name, .. } | Change::Unset { name, .. }) = change else {
             return "Not saved yet".to_owned();
         };
+        if let Change::Set { key, name, value_type, data } = change
+            && let Some(entry) = self.manual.value(key, name)
+            && let Some(wrong) = entry.contradiction(*value_type, data)
+        {
+            return format!("Not saved yet. By the manual, {wrong}");
+        }
         let row = self.rows.iter().find(|row| same(&row.name, name));
         match row.and_then(|row| row.layer.as_deref()) {
             Some(layer) if !same(layer, self.layer_name()) => {

@@ -24,6 +24,7 @@ Left Right           fold and unfold a key, go over to its values
 Tab                  from keys to values and back
 Enter                unfold a key; edit a value
 n                    new key, or new value
+m                    the manual of the selected value
 d, Del               delete (a key with all below it)
 u                    take the last change back
 s, Ctrl-S            save all changes, in one transaction
@@ -87,13 +88,15 @@ pub fn draw(editor: &mut Editor, look: Look, frame: &mut Frame<'_>) {
     .areas(area);
     let [left, right] =
         Layout::horizontal([Constraint::Percentage(38), Constraint::Min(0)]).areas(body);
-    let [values, layers] =
-        Layout::vertical([Constraint::Min(0), Constraint::Length(7)]).areas(right);
+    let card = if editor.entry().is_some() { 5 } else { 0 };
+    let parts = [Constraint::Min(0), Constraint::Length(6), Constraint::Length(card)];
+    let [values, layers, card] = Layout::vertical(parts).areas(right);
     editor.page = usize::from(left.height.saturating_sub(2));
     draw_title(editor, frame, title);
     draw_keys(editor, look, frame, left);
     draw_values(editor, look, frame, values);
     draw_layers(editor, frame, layers);
+    draw_manual(editor, frame, card);
     frame.render_widget(Paragraph::new(one_line(&editor.message)), message);
     frame.render_widget(Paragraph::new(hint(&editor.mode)), hints);
     match &editor.mode {
@@ -109,6 +112,11 @@ pub fn draw(editor: &mut Editor, look: Look, frame: &mut Frame<'_>) {
             let height = HELP.lines().count() as u16;
             let inner = popup(frame, area, " Keys ", 66, height);
             frame.render_widget(Paragraph::new(HELP), inner);
+        }
+        Mode::Card(text, line) => {
+            let inner = popup(frame, area, " Manual ", area.width, area.height - 4);
+            let text = Paragraph::new(text.as_str()).wrap(Wrap { trim: false });
+            frame.render_widget(text.scroll((*line, 0)), inner);
         }
         Mode::Browse | Mode::Searching(_) | Mode::Over => {}
     }
@@ -203,6 +211,16 @@ fn draw_layers(editor: &Editor, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Table::new(rows, widths).block(block(&title, false)), area);
 }
 
+/// The manual of the selected value, in short.
+fn draw_manual(editor: &Editor, frame: &mut Frame<'_>, area: Rect) {
+    let Some(entry) = editor.entry() else { return };
+    let facts = entry.facts().into_iter().filter(|(name, _)| *name != "Read by");
+    let facts: Vec<String> = facts.map(|(name, fact)| format!("{name} {fact}")).collect();
+    let text = format!("{}\n{}", entry.about.summary, facts.join("  "));
+    let text = Paragraph::new(text).wrap(Wrap { trim: true });
+    frame.render_widget(text.block(block(" Manual ", false)), area);
+}
+
 fn draw_form(form: &Form, look: Look, frame: &mut Frame<'_>, area: Rect) {
     let lines = form.data.lines().len().clamp(1, 8) as u16;
     let title = if form.is_new() { " New value " } else { " Value " };
@@ -273,6 +291,7 @@ fn hint(mode: &Mode) -> String {
             format!("Searching, {} keys so far  Esc gives up", search.looked_at)
         }
         Mode::Help => "Any key goes on".to_owned(),
+        Mode::Card(..) => "Up Down PgUp PgDn  any other key goes on".to_owned(),
         Mode::Browse | Mode::Over => {
             "Tab values  Enter open  n new  d delete  u undo  s save  / search  ? help  q end"
                 .to_owned()
