@@ -5,7 +5,7 @@
 //! - `commands`: what each command does.
 //! - [`exit`]: every way to fail, with its line on stderr and its exit code.
 //! - [`formats`]: files, without a registry.
-//! - [`path`]: how people write paths.
+//! - [`path`]: how people write paths; it is regman's.
 //! - `accounts` and `rights`: how people write, and read, who may do what.
 //! - `shell`: the line editor around the same commands.
 #![forbid(unsafe_code)]
@@ -18,7 +18,7 @@ pub mod formats;
 mod interrupt;
 mod output;
 mod parallel;
-pub mod path;
+pub use regman::path;
 mod rights;
 mod shell;
 
