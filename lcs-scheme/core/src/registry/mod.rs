@@ -51,7 +51,7 @@ pub use error::{Error, NotFound};
 pub use files::{Directory, DirectoryEntry, FileKind, FileStat, OpenFlags, SCHEME_PATH};
 pub use handles::HandleId;
 pub use security::Caller;
-pub use settings::{Setting, Settings};
+pub use settings::{Definition, Setting, Settings};
 
 use crate::model::View;
 use crate::model::layer::LayerTable;

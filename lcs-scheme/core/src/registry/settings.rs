@@ -63,13 +63,19 @@ pub enum Setting {
 }
 
 /// What is compiled in for a setting.
-struct Definition {
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
     setting: Setting,
-    name: &'static str,
-    value_type: ValueType,
-    default: u64,
-    min: u64,
-    max: u64,
+    /// The value's name.
+    pub name: &'static str,
+    /// The value's type, DWORD or QWORD.
+    pub value_type: ValueType,
+    /// What counts if the value is not there.
+    pub default: u64,
+    /// The smallest valid number.
+    pub min: u64,
+    /// The greatest valid number.
+    pub max: u64,
 }
 
 const fn dword(
@@ -150,6 +156,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What is compiled in for all settings, so that the manual can be compared with it.
+    pub fn definitions() -> &'static [Definition] {
+        &DEFINITIONS
+    }
+
     /// The value of a setting.
     pub fn get(&self, setting: Setting) -> u64 {
         self.values[setting as usize]
