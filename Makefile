@@ -11,7 +11,7 @@ CARGO_FLAGS ?=
 SECONDS := 60
 
 # What runs on Redox; it takes all crates that ship there.
-REDOX_PROGRAMS := lcs-scheme loregd regtool
+REDOX_PROGRAMS := lcs-scheme loregd regtool regman
 
 # Debian's own Rust can build std from source for Redox; rustup's stable cannot.
 REDOX_RUST := env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$(TARGET)/redox"
@@ -27,8 +27,8 @@ REDOX_BUILD := CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 CARGO_INC
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 28
 
-build: ## Build redox-hosted, lcs-scheme, loregd and regtool (in target/release)
-	cargo build $(CARGO_FLAGS) --release --bins -p hosted -p lcs-scheme -p loregd -p regtool
+build: ## Build redox-hosted, lcs-scheme, loregd, regtool and regman (in target/release)
+	cargo build $(CARGO_FLAGS) --release --bins -p hosted -p lcs-scheme -p loregd -p regtool -p regman
 
 run: build ## Start the registry under target/run, show a tour, and open regtool's shell on a terminal
 	mkdir -p "$(TARGET)"

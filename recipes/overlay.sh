@@ -10,7 +10,7 @@ set -eu
 export LC_ALL=C
 
 MANIFEST=registry/MANIFEST
-PACKAGES='lcs-scheme loregd regtool'
+PACKAGES='lcs-scheme loregd regman regtool'
 
 fail() {
     echo "redox-overlay: $*" >&2

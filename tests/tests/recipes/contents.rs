@@ -214,11 +214,16 @@ fn packages_depend_on_packages_of_ours() {
 }
 
 #[test]
-fn recipes_install_every_unit_there_is_and_nothing_that_is_not() {
-    let mut installed = BTreeSet::new();
+fn recipes_install_every_unit_and_manual_file_there_is_and_nothing_that_is_not() {
+    let (mut installed, mut described) = (BTreeSet::new(), BTreeSet::new());
     for name in project::recipes() {
         for (from, to) in recipe(&name).build.copies() {
             assert!(project::root().join(&from).is_file(), "{from}");
+            if to == "usr/share/regman/" {
+                assert!(from.starts_with(&format!("{name}/manual/")), "{from} is its own");
+                described.insert(from);
+                continue;
+            }
             assert_eq!(to, "usr/lib/init.d/");
             let unit = from.strip_prefix(&format!("recipes/{name}/")).expect("its own");
             installed.insert(unit.to_owned());
@@ -226,6 +231,21 @@ fn recipes_install_every_unit_there_is_and_nothing_that_is_not() {
     }
     assert_eq!(installed, units().into_keys().collect());
     assert_eq!(installed.len(), 2);
+    assert_eq!(described, manual_files());
+    assert_eq!(described.len(), 3);
+}
+
+/// All files of the manual, relative to the project.
+fn manual_files() -> BTreeSet<String> {
+    let mut files = BTreeSet::new();
+    for room in project::names(project::root()) {
+        let folder = project::root().join(&room).join("manual");
+        if folder.is_dir() {
+            let names = project::names(&folder).into_iter();
+            files.extend(names.map(|name| format!("{room}/manual/{name}")));
+        }
+    }
+    files
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! `mount` is another program: a FUSE door to the registry of a root that runs.
 
 mod events;
+mod manual;
 mod mount;
 mod root;
 mod service;
@@ -65,6 +66,8 @@ enum Error {
     Mount(#[from] mount::Error),
     #[error("{0}")]
     Unit(#[from] unit::Error),
+    #[error("cannot install the manual: {0}")]
+    Manual(io::Error),
     #[error("{id}: {error}")]
     Service { id: String, error: service::Error },
     #[error("cannot receive signals: {0}")]
@@ -107,6 +110,7 @@ fn live(args: &Args, root: &Root, events: &Events) -> Result<ExitCode, Error> {
     let executable = env::current_exe().map_err(Error::Executable)?;
     let executables = executable.parent().unwrap_or(Path::new("/"));
     unit::install(&root.units())?;
+    manual::install(&root.manual()).map_err(Error::Manual)?;
     let units = unit::load(&root.units())?;
 
     let patience = Duration::from_secs(args.start_timeout);

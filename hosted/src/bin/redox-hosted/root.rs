@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, geteuid, test_kill_process};
 
 /// The folders under the root and their modes. Hives and logs hold what the registry protects.
-const TREE: [(&str, u32); 9] = [
+const TREE: [(&str, u32); 11] = [
     ("scheme", 0o755),
     ("run", 0o755),
     ("usr", 0o755),
     ("usr/lib", 0o755),
     ("usr/lib/init.d", 0o755),
+    ("usr/share", 0o755),
+    ("usr/share/regman", 0o755),
     ("var", 0o755),
     ("var/lib", 0o755),
     ("var/lib/loregd", 0o700),
@@ -91,6 +93,11 @@ impl Root {
     /// The folder of the units.
     pub fn units(&self) -> PathBuf {
         self.path.join("usr/lib/init.d")
+    }
+
+    /// The folder of the manual.
+    pub fn manual(&self) -> PathBuf {
+        self.path.join("usr/share/regman")
     }
 
     /// The log of the daemon `name`.
