@@ -2,6 +2,7 @@
 
 mod acl;
 mod backup;
+mod doctor;
 mod layers;
 mod roles;
 mod selftest;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 pub use acl::*;
 pub use backup::*;
+pub use doctor::*;
 pub use layers::*;
 pub use roles::*;
 pub use selftest::*;
@@ -33,7 +35,7 @@ Exit codes:
   2  the command line makes no sense
   3  access denied
   4  the registry or a source is not there, or did not answer in time
-  5  anything else (for selftest: something failed)
+  5  anything else (for selftest: something failed; for doctor: something is not as the manual says)
 
 Examples:
   regtool set -p HKCU/Software/Editor Tabs 4 --type dword
@@ -76,6 +78,8 @@ pub enum Command {
     ///
     /// Without --type a value that is there (and that you may read) keeps its type, and a new one is of type sz.
     /// With --type link it is written to a link itself and not to what it leads to: @ is where it leads.
+    ///
+    /// What the manual (`regman`) calls wrong is written all the same, with a warning on stderr.
     Set(Set),
     /// Delete a value from a layer
     ///
@@ -232,6 +236,15 @@ pub enum Command {
     ///
     /// That is hives, sources, layers and queues. Exit code 4 until the hive Machine is up.
     Status(Status),
+    /// Tell what is not as the manual says
+    ///
+    /// One line for each effective value, at PATH and below it or in all hives, whose type or data the manual calls
+    /// wrong, and for each setting that LCS did not take (these only Administrators are told). The manual is what
+    /// `regman` shows; where it says nothing everything is right. Links are not followed.
+    ///
+    /// Exit code 5 if there was anything to tell.
+    #[command(after_long_help = doctor::DOCTOR_EXAMPLES)]
+    Doctor(Doctor),
     /// Try whether all of the registry works here
     ///
     /// Every feature is tried in a scratch key with a fresh name, in Machine\\Software, else in Machine, else in

@@ -5,6 +5,7 @@ mod backup;
 mod changes;
 mod delete;
 mod diff;
+mod doctor;
 mod explain;
 mod export;
 mod find;
@@ -213,6 +214,7 @@ pub fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
         Command::Diff(options) => diff::diff(session, options),
         Command::Role(options) => role::role(session, options),
         Command::Status(options) => status::status(session, options),
+        Command::Doctor(options) => doctor::doctor(session, options),
         Command::Selftest(options) => selftest::selftest(session, options),
         Command::Shell => shell::shell(),
     }

@@ -2,13 +2,14 @@
 
 use libreg::data::{self, Data, interpret};
 use libreg::{Access, CreateKey, Error, Key, Registry, SetValue, ValueType};
+use regman::Manual;
 use serde_json::json;
 
 use super::changes::Changes;
 use super::key::create_parents;
 use super::{Session, value_name};
 use crate::cli::{Get, Set, Unset};
-use crate::exit::Failure;
+use crate::exit::{Failure, complain};
 use crate::output::{self, Out};
 use crate::path::Path;
 
@@ -61,12 +62,25 @@ pub fn set(session: &mut Session, options: &Set) -> Result<(), Failure> {
         }
         key => Some(write(&key?)?),
     };
+    warn(&path, name, value_type, &data);
     if options.output.json {
         let mut out = Out::stdout();
         out.json(&json!({ "sequence": sequence }))?;
         out.finish()?;
     }
     Ok(())
+}
+
+/// Says on stderr what the manual calls wrong with data that was written. The path is taken as it was written:
+/// what a link leads to is not known here.
+fn warn(path: &Path, name: &str, value_type: ValueType, data: &[u8]) {
+    // What is wrong with the manual itself is for regman and doctor to tell.
+    let (manual, _) = Manual::of_this_machine();
+    let entry = manual.value(path, name);
+    if let Some(what) = entry.and_then(|entry| entry.contradiction(value_type.code(), data)) {
+        let name = output::value_name(name);
+        complain(&format_args!("{path}: warning: {name}: by the manual, {what}"));
+    }
 }
 
 pub fn unset(session: &mut Session, options: &Unset) -> Result<(), Failure> {
