@@ -27,6 +27,10 @@ pub fn doctor(session: &mut Session, options: &Doctor) -> Result<(), Failure> {
     }
     let outcome = walk(registry, &starts, Read::KeysAndValues, &mut |node, content| {
         for value in &content.values {
+            // Of a setting that LCS did not take it has said why.
+            if rejected.iter().any(|setting| setting.is(&node.path, &value.name)) {
+                continue;
+            }
             let entry = manual.value(&node.path, &value.name);
             let contradiction =
                 entry.and_then(|entry| entry.contradiction(value.value_type, &value.data));
@@ -76,6 +80,12 @@ fn rejected_settings(session: &mut Session, starts: &[Path]) -> Result<Vec<Rejec
             starts.iter().any(|start| path.starts_with(start))
         })
         .collect())
+}
+
+impl Rejected {
+    fn is(&self, path: &Path, name: &str) -> bool {
+        fold(&self.name) == fold(name) && fold(&self.path.to_string()) == fold(&path.to_string())
+    }
 }
 
 impl From<RejectedSetting> for Rejected {
