@@ -75,10 +75,13 @@ fn what_others_change_is_seen_at_once() {
     terminal.until_seen("Good morning");
     terminal.write(ENTER);
     terminal.until_seen("Recent");
-    system.output(&["create", &format!(r"{EDITOR}\Themes")]);
+    system.output(&["set", "-p", &format!(r"{EDITOR}\Themes"), "Dark", "as the night"]);
     terminal.until_seen("Themes");
+    // The key that is looked at goes, and the one above it is looked at.
+    terminal.write(&DOWN.repeat(2));
+    terminal.until_seen("as the night");
     system.output(&["delete", &format!(r"{EDITOR}\Themes")]);
-    terminal.until("the key is gone", |text| !text.contains("Themes"));
+    terminal.until("the key above", |text| text.contains("Hello") && !text.contains("Themes"));
     // What is being changed here and was changed there is told.
     terminal.write(&format!("{TAB}{DOWN}{DOWN}{ENTER}{BACKSPACE}8{ENTER}"));
     terminal.until_seen("8 (0x8)");

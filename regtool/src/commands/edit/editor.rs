@@ -545,10 +545,13 @@ impl Editor {
     /// Something changed in the registry: the subkeys of a key, or its values.
     pub fn changed(&mut self, path: &Path, subkeys: bool) {
         if subkeys {
+            let selected = self.tree.selected().clone();
             if self.tree.is_unfolded(path) {
                 self.unfold(path);
             }
-            if !same_key(self.tree.selected(), path) && is_at_or_below(self.tree.selected(), path) {
+            // It may have gone, and come again as another.
+            let is_below = is_at_or_below(&selected, path) && !same_key(&selected, path);
+            if is_below || !same_key(&selected, self.tree.selected()) {
                 self.read_key();
             }
         } else if same_key(self.tree.selected(), path) {
