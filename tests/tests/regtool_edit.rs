@@ -81,7 +81,8 @@ fn what_others_change_is_seen_at_once() {
     terminal.write(&DOWN.repeat(2));
     terminal.until_seen("as the night");
     system.output(&["delete", &format!(r"{EDITOR}\Themes")]);
-    terminal.until("the key above", |text| text.contains("Hello") && !text.contains("Themes"));
+    terminal
+        .until("the key above", |text| text.contains("Good morning") && !text.contains("Themes"));
     // What is being changed here and was changed there is told.
     terminal.write(&format!("{TAB}{DOWN}{DOWN}{ENTER}{BACKSPACE}8{ENTER}"));
     terminal.until_seen("8 (0x8)");
