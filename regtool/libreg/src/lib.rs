@@ -32,6 +32,7 @@ pub mod security;
 mod transaction;
 mod view;
 mod watch;
+pub mod windows;
 
 pub use denial::MissingRights;
 pub use error::{Attempt, Cause, Error};

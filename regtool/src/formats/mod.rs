@@ -2,4 +2,3 @@
 
 pub mod reg;
 pub mod role;
-pub mod utf16;

@@ -1,17 +1,8 @@
-//! Data of values: what Windows has against what the registry has.
-//!
-//! Text is UTF-16LE with a terminating NUL there (a link's target without one; a list ends with one NUL
-//! more than its last string has), UTF-8 without terminator here (each string of a list with one NUL).
-//! A lone surrogate becomes WTF-8. A missing or superfluous terminator is made right; text of an odd
-//! number of bytes becomes BINARY with the bytes as they are, and so does, the other way, text that is not
-//! Unicode. The data of all other types is the same on both sides.
+//! Data of values, as both versions of `.reg` have it; what it is converted to is in [`libreg::windows`].
 
 use std::fmt;
 
-use libreg::ValueType;
-
-use super::Value;
-use crate::formats::utf16;
+use libreg::windows::{self, UnknownType, Value};
 
 /// How bytes of `hex` data stand for text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,14 +16,8 @@ pub enum TextForm {
 /// A difference between what was read and what is kept, or between what is kept and what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Inexact {
-    /// Text had no terminator and has one now.
-    MissingTerminator,
-    /// Text had more than its terminator at the end.
-    ExtraTerminator,
-    /// Text of an odd number of bytes is BINARY now.
-    OddLength,
-    /// Text that is not Unicode is BINARY now.
-    NotUnicode,
+    /// Data was made right.
+    Data(windows::Inexact),
     /// A key's name contains `/`; it is kept as `%2F`.
     SlashInKeyName,
     /// Text that is not ASCII was read as Windows-1252.
@@ -44,20 +29,13 @@ pub enum Inexact {
 impl fmt::Display for Inexact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Inexact::MissingTerminator => "text without its terminator, which it got",
-            Inexact::ExtraTerminator => "text with more than its terminator, which was dropped",
-            Inexact::OddLength => "text of an odd number of bytes, taken as binary",
-            Inexact::NotUnicode => "text that is not Unicode, written as binary",
+            Inexact::Data(data) => return data.fmt(f),
             Inexact::SlashInKeyName => "a key name with /, kept as %2F",
             Inexact::AssumedWindows1252 => "text that is not ASCII, read as Windows-1252",
             Inexact::UnknownEscape => "a backslash that escapes nothing, kept as it is",
         })
     }
 }
-
-/// A type that the registry does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownType(pub u32);
 
 /// Takes over data of a Windows value.
 ///
@@ -68,88 +46,18 @@ pub fn from_windows(
     bytes: &[u8],
     form: TextForm,
 ) -> Result<(Value, Option<Inexact>), UnknownType> {
-    let value_type = ValueType::from_code(code).ok_or(UnknownType(code))?;
-    let Some(terminators) = Terminators::of(value_type) else {
-        return Ok((value(value_type, bytes.to_vec()), None));
+    let is_text = matches!(code, 1 | 2 | 6 | 7);
+    let (value, inexact) = match form {
+        TextForm::Ansi if is_text => windows::from_utf8(code, decode_ansi(bytes).into_bytes())?,
+        _ => windows::from_windows(code, bytes)?,
     };
-    let text = match form {
-        TextForm::Utf16 if !bytes.len().is_multiple_of(2) => {
-            let binary = value(ValueType::Binary, bytes.to_vec());
-            return Ok((binary, Some(Inexact::OddLength)));
-        }
-        TextForm::Utf16 => utf16::to_wtf8(utf16::units_of_le(bytes)),
-        TextForm::Ansi => decode_ansi(bytes).into_bytes(),
-    };
-    let (mut content, inexact) = terminators.strip(text, terminators.in_windows);
-    if terminators.list && !content.is_empty() {
-        content.push(0);
-    }
-    let assumed =
-        (form == TextForm::Ansi && !bytes.is_ascii()).then_some(Inexact::AssumedWindows1252);
-    Ok((value(value_type, content), inexact.or(assumed)))
-}
-
-/// The code and data that Windows has for a value.
-pub fn to_windows(ours: &Value) -> (u32, Vec<u8>, Option<Inexact>) {
-    let terminators = ValueType::from_code(ours.value_type).and_then(Terminators::of);
-    let Some(terminators) = terminators else {
-        return (ours.value_type, ours.data.clone(), None);
-    };
-    let (content, inexact) = terminators.strip(ours.data.clone(), terminators.here);
-    match utf16::from_wtf8(&content) {
-        Some(mut units) => {
-            let (of_empty, of_text) = terminators.in_windows;
-            let count = if content.is_empty() { of_empty } else { of_text };
-            units.extend(std::iter::repeat_n(0, count));
-            (ours.value_type, utf16::le_of_units(&units), inexact)
-        }
-        None => {
-            let binary = ValueType::Binary.code();
-            (binary, ours.data.clone(), Some(Inexact::NotUnicode))
-        }
-    }
+    let assumed = form == TextForm::Ansi && is_text && !bytes.is_ascii();
+    let assumed = assumed.then_some(Inexact::AssumedWindows1252);
+    Ok((value, inexact.map(Inexact::Data).or(assumed)))
 }
 
 /// Text in the ANSI code page, which is taken to be Windows-1252.
 pub(super) fn decode_ansi(bytes: &[u8]) -> String {
     let (text, _) = encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes);
     text.into_owned()
-}
-
-/// How many NULs end text of a type: after no text, and after some.
-struct Terminators {
-    list: bool,
-    in_windows: (usize, usize),
-    here: (usize, usize),
-}
-
-impl Terminators {
-    /// `None`: the type is not text.
-    fn of(value_type: ValueType) -> Option<Terminators> {
-        let (list, in_windows, here) = match value_type {
-            ValueType::Sz | ValueType::ExpandSz => (false, (1, 1), (0, 0)),
-            ValueType::Link => (false, (0, 0), (0, 0)),
-            ValueType::MultiSz => (true, (1, 2), (0, 1)),
-            _ => return None,
-        };
-        Some(Terminators { list, in_windows, here })
-    }
-
-    /// The text without NULs at its end, and whether there were other than `(after none, after some)`.
-    fn strip(&self, mut text: Vec<u8>, expected: (usize, usize)) -> (Vec<u8>, Option<Inexact>) {
-        let content = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        let found = text.len() - content;
-        text.truncate(content);
-        let expected = if content == 0 { expected.0 } else { expected.1 };
-        let inexact = match found.cmp(&expected) {
-            std::cmp::Ordering::Less => Some(Inexact::MissingTerminator),
-            std::cmp::Ordering::Equal => None,
-            std::cmp::Ordering::Greater => Some(Inexact::ExtraTerminator),
-        };
-        (text, inexact)
-    }
-}
-
-fn value(value_type: ValueType, data: Vec<u8>) -> Value {
-    Value { value_type: value_type.code(), data }
 }

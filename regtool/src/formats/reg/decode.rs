@@ -1,7 +1,7 @@
 //! From the bytes of a file to text.
 
 use super::data::decode_ansi;
-use crate::formats::utf16;
+use libreg::windows::utf16;
 
 /// A file's text, as WTF-8: a UTF-16 file can contain lone surrogates.
 pub(super) struct Text {

@@ -22,27 +22,19 @@
 //! breaks, as regedit's exports do. An unknown escape (`\n`) is kept as written: people forget to double
 //! the backslashes of a path.
 //!
-//! A Windows key name may contain `/`, which is a separator here. [`names`] tells how such a name is kept.
+//! A Windows key name may contain `/`, which is a separator here. [`libreg::windows::names`] tells how such a
+//! name is kept.
 
 pub mod data;
 mod decode;
-pub mod names;
 mod parse;
 mod write;
 
+pub use libreg::windows::Value;
 pub use parse::{Document, Entry, Problem, ProblemKind, Section, SectionKind, Version, parse};
 pub use write::{Encoding, InexpressibleName, Writer};
 
 use data::Inexact;
-
-/// A value as the registry keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
-    /// The code of the type.
-    pub value_type: u32,
-    /// The data, text as UTF-8 (or WTF-8).
-    pub data: Vec<u8>,
-}
 
 /// Something that is not exactly as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

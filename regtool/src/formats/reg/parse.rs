@@ -3,10 +3,11 @@
 use std::fmt;
 
 use libreg::ValueType;
+use libreg::windows::{UnknownType, names};
 
-use super::data::{self, Inexact, TextForm, UnknownType};
+use super::data::{self, Inexact, TextForm};
 use super::decode::{Text, decode};
-use super::{Note, Value, names};
+use super::{Note, Value};
 
 /// What the first line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

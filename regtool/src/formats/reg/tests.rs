@@ -3,9 +3,13 @@
 use libreg::ValueType;
 use proptest::prelude::*;
 
-use super::data::{Inexact, TextForm, from_windows, to_windows};
+use super::data::{Inexact, TextForm, from_windows};
 use super::*;
-use crate::formats::utf16;
+use libreg::windows::utf16;
+use libreg::windows::{
+    Inexact::{ExtraTerminator, MissingTerminator, OddLength},
+    to_windows,
+};
 
 const HEADER: &str = "Windows Registry Editor Version 5.00\r\n\r\n";
 
@@ -226,13 +230,13 @@ fn what_the_registry_cannot_keep_is_told_and_left_out() {
 fn what_is_not_exact_is_told() {
     let line = |body: &str| notes(&format!("{HEADER}[HKLM\\T]\n\"a\"={body}\n"));
     assert_eq!(line("hex(1):61,00,00,00"), []);
-    assert_eq!(line("hex(1):61,00"), [(4, Inexact::MissingTerminator)]);
-    assert_eq!(line("hex(1):"), [(4, Inexact::MissingTerminator)]);
-    assert_eq!(line("hex(1):61,00,00,00,00,00"), [(4, Inexact::ExtraTerminator)]);
-    assert_eq!(line("hex(2):61"), [(4, Inexact::OddLength)]);
-    assert_eq!(line("hex(7):61,00,00,00"), [(4, Inexact::MissingTerminator)]);
-    assert_eq!(line("hex(7):00,00,00,00"), [(4, Inexact::ExtraTerminator)]);
-    assert_eq!(line("hex(6):61,00,00,00"), [(4, Inexact::ExtraTerminator)]);
+    assert_eq!(line("hex(1):61,00"), [(4, Inexact::Data(MissingTerminator))]);
+    assert_eq!(line("hex(1):"), [(4, Inexact::Data(MissingTerminator))]);
+    assert_eq!(line("hex(1):61,00,00,00,00,00"), [(4, Inexact::Data(ExtraTerminator))]);
+    assert_eq!(line("hex(2):61"), [(4, Inexact::Data(OddLength))]);
+    assert_eq!(line("hex(7):61,00,00,00"), [(4, Inexact::Data(MissingTerminator))]);
+    assert_eq!(line("hex(7):00,00,00,00"), [(4, Inexact::Data(ExtraTerminator))]);
+    assert_eq!(line("hex(6):61,00,00,00"), [(4, Inexact::Data(ExtraTerminator))]);
     assert_eq!(line("\"C:\\new\""), [(4, Inexact::UnknownEscape)]);
     assert_eq!(only_value("\"a\"=\"C:\\new\""), value(ValueType::Sz, b"C:\\new"));
     assert_eq!(only_value("\"a\"=hex(2):61"), value(ValueType::Binary, b"a"));

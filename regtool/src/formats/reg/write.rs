@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use libreg::ValueType;
+use libreg::windows::{names, to_windows};
 
-use super::data::{self, Inexact};
-use super::{Value, names};
+use super::Value;
+use super::data::Inexact;
 
 /// How a file is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +92,7 @@ impl<W: Write> Writer<W> {
             self.quoted(name);
         }
         self.text.push('=');
-        let (code, bytes, inexact) = data::to_windows(value);
+        let (code, bytes, inexact) = to_windows(value);
         match ValueType::from_code(code) {
             Some(ValueType::Sz) if let Some(text) = plain_text(&value.data) => self.quoted(text),
             Some(ValueType::Dword) if let Ok(number) = <[u8; 4]>::try_from(bytes.as_slice()) => {
@@ -103,7 +104,7 @@ impl<W: Write> Writer<W> {
             _ => self.hex(&format!("hex({code:x}):"), &bytes),
         }
         self.end_line()?;
-        Ok(inexact)
+        Ok(inexact.map(Inexact::Data))
     }
 
     /// Ends the file.
