@@ -4,6 +4,8 @@ mod acl;
 mod backup;
 mod doctor;
 mod edit;
+mod examples;
+mod generate;
 mod layers;
 mod roles;
 mod selftest;
@@ -14,12 +16,16 @@ pub use acl::*;
 pub use backup::*;
 pub use doctor::*;
 pub use edit::*;
+pub use generate::*;
 pub use layers::*;
 pub use roles::*;
 pub use selftest::*;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use libreg::ValueType;
+
+use crate::complete;
 
 const ABOUT: &str = "Read and change the registry";
 
@@ -73,6 +79,7 @@ pub enum Command {
     ///
     /// Text is printed as it is, a list with one string per line, a number in decimal, everything else in
     /// hexadecimal. --json also tells type, layer and sequence number.
+    #[command(after_long_help = examples::GET)]
     Get(Get),
     /// Write a value
     ///
@@ -82,11 +89,13 @@ pub enum Command {
     /// With --type link it is written to a link itself and not to what it leads to: @ is where it leads.
     ///
     /// What the manual (`regman`) calls wrong is written all the same, with a warning on stderr.
+    #[command(after_long_help = examples::SET)]
     Set(Set),
     /// Delete a value from a layer
     ///
     /// One that is not there is no error. Values of that name in other layers are
     /// seen again.
+    #[command(after_long_help = examples::UNSET)]
     Unset(Unset),
     /// Mask values in a layer
     ///
@@ -98,6 +107,7 @@ pub enum Command {
     ///
     /// If the layer has a value of that name it stays, and the exit code is 5. Where nothing is masked nothing
     /// is done.
+    #[command(after_long_help = examples::UNMASK)]
     Unmask(Mask),
     /// Create a key
     ///
@@ -105,27 +115,33 @@ pub enum Command {
     ///
     /// With --link it is a link: paths through it go on at TARGET, which need not be there. It takes CREATE_LINK,
     /// and only Administrators may.
+    #[command(after_long_help = examples::CREATE)]
     Create(Create),
     /// Delete a key from a layer
     ///
     /// If another layer has it, too, it is still there.
     ///
     /// A link is deleted itself, not what it leads to.
+    #[command(after_long_help = examples::DELETE)]
     Delete(Delete),
     /// Hide a key in a layer
     ///
     /// Where the layer wins there is no such key, nor what is below it, whatever layers of lower precedence say.
     /// A layer that has the key itself cannot hide it. A link is hidden itself, not what it leads to.
+    #[command(after_long_help = examples::HIDE)]
     Hide(Hide),
     /// Take back what hide did
+    #[command(after_long_help = examples::UNHIDE)]
     Unhide(Unhide),
     /// List subkeys and values; without PATH, the hives
     ///
     /// The hives are listed with their state.
+    #[command(after_long_help = examples::LIST)]
     List(List),
     /// Show the keys below a key
     ///
     /// Links are not followed.
+    #[command(after_long_help = examples::TREE)]
     Tree(Tree),
     /// Search names and data
     ///
@@ -133,11 +149,13 @@ pub enum Command {
     ///
     /// Upper and lower case are the same. With * or ? in it PATTERN must match all of a name or of data; else it
     /// is looked for anywhere in it. Links are not followed. Exit code 1 if nothing was found.
+    #[command(after_long_help = examples::FIND)]
     Find(Find),
     /// Show what a key is
     ///
     /// That is identity, last write, what it holds, its owner, your rights. A link is shown itself, with where it
     /// leads.
+    #[command(after_long_help = examples::INFO)]
     Info(Info),
     /// Show why a value is what it is, or why a path leads where it does
     ///
@@ -151,6 +169,7 @@ pub enum Command {
     /// Tell by the exit code whether a key or a value is there
     ///
     /// 0 is yes, 1 is no. Nothing is printed.
+    #[command(after_long_help = examples::CHECK)]
     Check(Check),
     /// Print what changes of a key, as it happens
     ///
@@ -170,6 +189,7 @@ pub enum Command {
     /// A file with an error in it changes nothing. Text becomes UTF-8; what is not taken over exactly, or not at
     /// all, is told with its line. Key names may contain / on Windows and not here; it becomes %2F. The keys that
     /// lead to a key are made with it.
+    #[command(after_long_help = examples::IMPORT)]
     Import(Import),
     /// Export a key and all below it
     ///
@@ -177,6 +197,7 @@ pub enum Command {
     ///
     /// A .reg file is written as regedit does, in UTF-16 with CRLF; on the standard output it is UTF-8 with LF.
     /// What .reg cannot hold (that a key is volatile, links) is told on stderr and in comments.
+    #[command(after_long_help = examples::EXPORT)]
     Export(Export),
     /// Back up a key and all below it, in all layers
     ///
@@ -243,6 +264,7 @@ pub enum Command {
     /// Show how the registry is
     ///
     /// That is hives, sources, layers and queues. Exit code 4 until the hive Machine is up.
+    #[command(after_long_help = examples::STATUS)]
     Status(Status),
     /// Tell what is not as the manual says
     ///
@@ -262,8 +284,19 @@ pub enum Command {
     /// One line for each: `ok`; `failed` and what differed; or `skipped` and what you may not do.
     #[command(after_long_help = selftest::SELFTEST_EXAMPLES)]
     Selftest(Selftest),
+    /// Print what a shell needs to complete regtool's and regman's command lines
+    ///
+    /// Commands, options, paths, names of values, layers and roles are completed, as they are at that moment. Let the
+    /// shell read it at its start, or put it where the shell looks for completions.
+    #[command(after_long_help = examples::COMPLETIONS)]
+    Completions(Completions),
+    /// Write manual pages
+    ///
+    /// One for each command of regtool, and one for regman, in section 1, into a directory.
+    #[command(after_long_help = examples::MANPAGES)]
+    Manpages(Manpages),
     /// Type commands one after the other
-    #[command(long_about = "\
+    #[command(after_long_help = examples::SHELL, long_about = "\
 Type commands one after the other, without `regtool` before them. Paths begin at the current key, unless they \
 begin with \\ or / or with HKLM, HKU, HKCU; . and .. work. Words are separated by blanks; quotes (\" or ') keep \
 them together, and \\ is nothing but a separator. Besides the other commands there are cd [PATH], pwd, help, \
@@ -279,7 +312,7 @@ exit code is that of the first command that failed, if one did.")]
 #[derive(Args, Debug)]
 pub struct ValueName {
     /// The value's name; @ for the default value
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::value_names))]
     pub name: String,
     /// Take NAME as it stands: @ is a value called @
     #[arg(long)]
@@ -290,7 +323,7 @@ pub struct ValueName {
 #[derive(Args, Debug)]
 pub struct Layer {
     /// The layer to write to [default: base]
-    #[arg(long, value_name = "LAYER")]
+    #[arg(long, value_name = "LAYER", add = ArgValueCompleter::new(complete::layers))]
     pub layer: Option<String>,
 }
 
@@ -306,6 +339,7 @@ pub struct Output {
 #[derive(Args, Debug)]
 pub struct Get {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// The value
     #[command(flatten)]
@@ -319,6 +353,7 @@ pub struct Get {
 #[derive(Args, Debug)]
 pub struct Set {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// The value
     #[command(flatten)]
@@ -328,6 +363,7 @@ pub struct Set {
     pub data: Vec<String>,
     /// The type: sz, expand_sz, multi_sz, dword, dword_be, qword, binary, none, link
     #[arg(long = "type", short = 't', value_name = "TYPE", value_parser = parse_type)]
+    #[arg(add = ArgValueCompleter::new(complete::types))]
     pub value_type: Option<ValueType>,
     /// The layer to write to
     #[command(flatten)]
@@ -347,6 +383,7 @@ pub struct Set {
 #[derive(Args, Debug)]
 pub struct Unset {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// The value
     #[command(flatten)]
@@ -360,6 +397,7 @@ pub struct Unset {
 #[derive(Args, Debug)]
 pub struct Create {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// The layer to write to
     #[command(flatten)]
@@ -368,7 +406,7 @@ pub struct Create {
     #[arg(long)]
     pub volatile: bool,
     /// Make it a link to the key TARGET
-    #[arg(long, value_name = "TARGET")]
+    #[arg(long, value_name = "TARGET", add = ArgValueCompleter::new(complete::keys))]
     pub link: Option<String>,
     /// Create the keys above it, too
     #[arg(short = 'p', long)]
@@ -379,6 +417,7 @@ pub struct Create {
 #[derive(Args, Debug)]
 pub struct Delete {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// Delete what is below it, too
     #[arg(short = 'r', long)]
@@ -392,6 +431,7 @@ pub struct Delete {
 #[derive(Args, Debug)]
 pub struct List {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: Option<String>,
     /// How to print
     #[command(flatten)]
@@ -402,6 +442,7 @@ pub struct List {
 #[derive(Args, Debug)]
 pub struct Tree {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: Option<String>,
     /// Show no more than N levels
     #[arg(long, value_name = "N")]
@@ -420,6 +461,7 @@ pub struct Find {
     /// What to look for
     pub pattern: String,
     /// Where to look
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: Option<String>,
     /// How to print
     #[command(flatten)]
@@ -430,6 +472,7 @@ pub struct Find {
 #[derive(Args, Debug)]
 pub struct Info {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// How to print
     #[command(flatten)]
@@ -440,8 +483,10 @@ pub struct Info {
 #[derive(Args, Debug)]
 pub struct Check {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// The value's name; @ for the default value
+    #[arg(add = ArgValueCompleter::new(complete::value_names))]
     pub name: Option<String>,
     /// Take NAME as it stands: @ is a value called @
     #[arg(long, requires = "name")]
@@ -458,7 +503,7 @@ pub struct Import {
     #[command(flatten)]
     pub layer: Layer,
     /// Put everything under PATH, in the place of the first name (the HKEY) of each key
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", add = ArgValueCompleter::new(complete::keys))]
     pub under: Option<String>,
     /// How to print
     #[command(flatten)]
@@ -469,6 +514,7 @@ pub struct Import {
 #[derive(Args, Debug)]
 pub struct Export {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// What to write
     #[arg(long, value_enum, default_value_t = Format::Reg)]

@@ -3,6 +3,7 @@
 //!
 //! - [`cli`]: the commands and their options, each defined once; help and parsing come from it.
 //! - `commands`: what each command does.
+//! - `complete`: what can stand where the cursor is, in regtool's shell and in others.
 //! - [`exit`]: every way to fail, with its line on stderr and its exit code.
 //! - [`formats`]: files, without a registry.
 //! - [`path`]: how people write paths; it is regman's.
@@ -13,6 +14,7 @@
 mod accounts;
 pub mod cli;
 mod commands;
+mod complete;
 pub mod exit;
 pub mod formats;
 mod interrupt;

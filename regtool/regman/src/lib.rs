@@ -23,9 +23,14 @@ mod place;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 pub use manual::Manual;
+
+/// The program's options, for what is made from them: manual pages, completions.
+pub fn command() -> clap::Command {
+    cli::Cli::command()
+}
 
 /// Runs the program with the arguments of this process, and says how it is to exit.
 pub fn run() -> ExitCode {

@@ -1,9 +1,11 @@
 //! The commands about security descriptors, and their options.
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 use libreg::Access;
 
-use super::Output;
+use super::{Output, examples};
+use crate::complete;
 
 const ACL_EXAMPLES: &str = "\
 Examples:
@@ -19,6 +21,7 @@ pub enum Acl {
     /// the first entry decides that names it. The last line is the same as SDDL, which `acl set` takes.
     ///
     /// What is audited is shown, too, if you may read it.
+    #[command(after_long_help = examples::ACL_GET)]
     Get(AclGet),
     /// Set who may do what
     ///
@@ -38,6 +41,7 @@ pub enum Acl {
     /// RIGHTS are QUERY_VALUE, SET_VALUE, CREATE_SUB_KEY, ENUMERATE_SUB_KEYS, NOTIFY, CREATE_LINK, DELETE,
     /// READ_CONTROL, WRITE_DAC, WRITE_OWNER, ACCESS_SYSTEM_SECURITY, with or without KEY_ before them; read, write
     /// and all; what SDDL calls them (KR, KW, KA, …); a number (0x…). Commas separate them.
+    #[command(after_long_help = examples::ACL_CHECK)]
     Check(AclCheck),
 }
 
@@ -45,6 +49,7 @@ pub enum Acl {
 #[derive(Args, Debug)]
 pub struct AclGet {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// How to print
     #[command(flatten)]
@@ -55,6 +60,7 @@ pub struct AclGet {
 #[derive(Args, Debug)]
 pub struct AclSet {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// What to set
     pub sddl: String,
@@ -64,9 +70,11 @@ pub struct AclSet {
 #[derive(Args, Debug)]
 pub struct AclCheck {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// What you want to do
     #[arg(value_parser = crate::rights::parse)]
+    #[arg(add = ArgValueCompleter::new(complete::rights))]
     pub rights: Access,
     /// How to print
     #[command(flatten)]

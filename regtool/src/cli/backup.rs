@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
+use clap_complete::engine::ArgValueCompleter;
 
 use super::Output;
+use crate::complete;
 
 pub(super) const BACKUP_EXAMPLES: &str = "\
 Examples:
@@ -24,6 +26,7 @@ Examples:
 pub struct Backup {
     /// The key
     #[arg(required_unless_present = "verify")]
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: Option<String>,
     /// Write a backup to FILE, which is there only when it is complete; - for the standard output
     #[arg(short = 'o', long = "output", value_name = "FILE")]
@@ -43,6 +46,7 @@ pub struct Backup {
 #[derive(Args, Debug)]
 pub struct Restore {
     /// The key, which must be there
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// The backup; - for the standard input
     #[arg(short = 'i', long = "input", value_name = "FILE")]

@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 
 use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use libreg::{Guid, WatchFilter};
 
-use super::{Layer, Output};
+use super::{Layer, Output, examples};
+use crate::complete;
 
 pub(super) const MASK_EXAMPLES: &str = "\
 Examples:
@@ -40,6 +42,7 @@ Examples:
 #[derive(Args, Debug)]
 pub struct Hide {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// The layer to write to
     #[command(flatten)]
@@ -50,6 +53,7 @@ pub struct Hide {
 #[derive(Args, Debug)]
 pub struct Unhide {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// The layer to write to
     #[command(flatten)]
@@ -60,9 +64,11 @@ pub struct Unhide {
 #[derive(Args, Debug)]
 pub struct Mask {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// The value's name; @ for the default value
     #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(add = ArgValueCompleter::new(complete::value_names))]
     pub name: Option<String>,
     /// All values of the key
     #[arg(long)]
@@ -81,25 +87,31 @@ pub enum Layers {
     /// List the layers, the highest precedence first
     ///
     /// With those whose deletion is not complete, because a source is not there, if you may see them.
+    #[command(after_long_help = examples::LAYER_LIST)]
     List(LayerList),
     /// Create a layer
     ///
     /// What it holds from before, if it was there, counts again, unless it was deleted.
+    #[command(after_long_help = examples::LAYER_CREATE)]
     Create(LayerCreate),
     /// Delete a layer, and all that is written into it
     ///
     /// It cannot be undone. To see what would be without a layer, disable it.
+    #[command(after_long_help = examples::LAYER_DELETE)]
     Delete(LayerName),
     /// Let a layer count
+    #[command(after_long_help = examples::LAYER_ENABLE)]
     Enable(LayerName),
     /// Let a layer count no more
     ///
     /// What it holds is kept, and can still be written.
+    #[command(after_long_help = examples::LAYER_DISABLE)]
     Disable(LayerName),
     /// Set the precedence of a layer
     ///
     /// Between layers of the same precedence the last write wins. base has 0. More than 0 takes the privilege
     /// SeTcb.
+    #[command(after_long_help = examples::LAYER_PRECEDENCE)]
     Precedence(LayerPrecedence),
 }
 
@@ -128,6 +140,7 @@ pub struct LayerCreate {
 #[derive(Args, Debug)]
 pub struct LayerName {
     /// The layer's name
+    #[arg(add = ArgValueCompleter::new(complete::layers))]
     pub name: String,
 }
 
@@ -135,6 +148,7 @@ pub struct LayerName {
 #[derive(Args, Debug)]
 pub struct LayerPrecedence {
     /// The layer's name
+    #[arg(add = ArgValueCompleter::new(complete::layers))]
     pub name: String,
     /// Its precedence
     #[arg(value_name = "N")]
@@ -145,8 +159,10 @@ pub struct LayerPrecedence {
 #[derive(Args, Debug)]
 pub struct Explain {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// The value's name; @ for the default value
+    #[arg(add = ArgValueCompleter::new(complete::value_names))]
     pub name: Option<String>,
     /// Take NAME as it stands: @ is a value called @
     #[arg(long, requires = "name")]
@@ -160,6 +176,7 @@ pub struct Explain {
 #[derive(Args, Debug)]
 pub struct Watch {
     /// The key
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     pub path: String,
     /// Also what is below it, where you may watch
     #[arg(long)]
@@ -207,12 +224,15 @@ pub enum Scopes {
     /// Create a scope, and print its GUID
     ///
     /// Without GUID it is a new one. One that is there stays as it is.
+    #[command(after_long_help = examples::SCOPE_CREATE)]
     Create(ScopeCreate),
     /// List the scopes, with the private hives that are there
+    #[command(after_long_help = examples::SCOPE_LIST)]
     List(ScopeList),
     /// Delete a scope: nobody can join it any more
     ///
     /// Who has joined it stays in it, and its hives are not touched.
+    #[command(after_long_help = examples::SCOPE_DELETE)]
     Delete(ScopeName),
 }
 
@@ -239,6 +259,7 @@ pub struct ScopeList {
 #[derive(Args, Debug)]
 pub struct ScopeName {
     /// The scope
+    #[arg(add = ArgValueCompleter::new(complete::scopes))]
     #[arg(value_parser = parse_guid)]
     pub guid: Guid,
 }
@@ -247,10 +268,11 @@ pub struct ScopeName {
 #[derive(Args, Debug)]
 pub struct View {
     /// Let this layer count, though it is disabled
-    #[arg(long = "layer", value_name = "LAYER")]
+    #[arg(long = "layer", value_name = "LAYER", add = ArgValueCompleter::new(complete::layers))]
     pub layers: Vec<String>,
     /// Join this scope: its hives take the place of those of their names
     #[arg(long = "scope", value_name = "GUID", value_parser = parse_guid)]
+    #[arg(add = ArgValueCompleter::new(complete::scopes))]
     pub scopes: Vec<Guid>,
     /// No hives but those of the scopes
     #[arg(long)]

@@ -3,10 +3,16 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 
-use super::Output;
+use super::{Output, examples};
+use crate::complete;
 
 pub(super) const ROLE_EXAMPLES: &str = "\
+Examples:
+  regtool role install web-server.toml
+  regtool role install - < web-server.toml
+
 A role file:
   name = \"web-server\"
   description = \"Ports and limits of a web server\"
@@ -56,8 +62,10 @@ pub enum Role {
     ///
     /// Everything is then as if it had never been installed. What others, also other roles, have put into keys that
     /// the role made is gone with these.
+    #[command(after_long_help = examples::ROLE_REMOVE)]
     Remove(RoleRemove),
     /// List the roles that are installed
+    #[command(after_long_help = examples::ROLE_LIST)]
     List(RoleList),
 }
 
@@ -72,6 +80,7 @@ pub struct RoleInstall {
 #[derive(Args, Debug)]
 pub struct RoleRemove {
     /// The role's name
+    #[arg(add = ArgValueCompleter::new(complete::layers))]
     pub name: String,
 }
 
@@ -87,8 +96,10 @@ pub struct RoleList {
 #[derive(Args, Debug)]
 pub struct Diff {
     /// A key, or a .reg file
+    #[arg(add = ArgValueCompleter::new(complete::keys_and_files))]
     pub a: String,
     /// A key, or a .reg file
+    #[arg(add = ArgValueCompleter::new(complete::keys_and_files))]
     pub b: String,
     /// How to print
     #[command(flatten)]

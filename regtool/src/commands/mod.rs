@@ -10,6 +10,7 @@ mod edit;
 mod explain;
 mod export;
 mod find;
+mod generate;
 mod hide;
 mod import;
 mod key;
@@ -218,6 +219,8 @@ pub fn run(session: &mut Session, command: &Command) -> Result<(), Failure> {
         Command::Status(options) => status::status(session, options),
         Command::Doctor(options) => doctor::doctor(session, options),
         Command::Selftest(options) => selftest::selftest(session, options),
+        Command::Completions(options) => generate::completions(options),
+        Command::Manpages(options) => generate::manpages(options),
         Command::Shell => shell::shell(),
     }
 }
