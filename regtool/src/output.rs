@@ -58,6 +58,11 @@ impl Out {
     }
 }
 
+/// Whether colours are welcome on a terminal: not if `NO_COLOR` is set to anything (<https://no-color.org>).
+pub fn colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+}
+
 /// The longest data that a listing shows on a terminal, and elsewhere, in characters. `get` and `--json` show
 /// all.
 const MAX_SHOWN: usize = 100;

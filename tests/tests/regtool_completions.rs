@@ -113,3 +113,21 @@ fn manual_pages_are_there_for_every_command() {
     // What is not for people to type has no page.
     assert!(!page("regtool-completions.1").contains("words"));
 }
+
+#[test]
+fn the_shell_has_no_colours_if_none_are_wanted() {
+    let system = System::start();
+    let coloured = |setting: &str| {
+        let mut command = system.regtool(&["shell"]);
+        command.env("NO_COLOR", setting).env("REGTOOL_HISTORY", system.file("history"));
+        let mut terminal = Terminal::start(command);
+        // It asks the terminal where its cursor is.
+        terminal.write("\x1b[1;1Rpwd");
+        terminal.until_seen("> pwd");
+        let screen = terminal.screen();
+        let mut cells = (0..80).filter_map(|column| screen.cell(0, column));
+        cells.any(|cell| cell.fgcolor() != vt100::Color::Default)
+    };
+    assert!(coloured(""));
+    assert!(!coloured("1"));
+}

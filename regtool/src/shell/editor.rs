@@ -59,6 +59,7 @@ fn editor(session: &Arc<Mutex<Session>>) -> Reedline {
     );
     let menu = Box::new(ColumnarMenu::default().with_name(COMPLETIONS));
     let editor = Reedline::create()
+        .with_ansi_colors(output::colours())
         .with_completer(Box::new(RegistryCompleter::new(session.clone())))
         .with_menu(ReedlineMenu::EngineCompleter(menu))
         .with_quick_completions(true)

@@ -56,7 +56,7 @@ pub fn edit(session: &mut Session, options: &Edit) -> Result<(), Failure> {
     let mut editor = Editor::new(Registry::open()?, &hives, &path, options.layer.layer.clone());
     let mut happenings = Happenings::new(editor.registry(), &hives)?;
     let signals = Postponed::new().map_err(of_terminal)?;
-    let look = Look { colours: std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty()) };
+    let look = Look { colours: crate::output::colours() };
     let mut terminal = ratatui::try_init().map_err(of_terminal)?;
     let outcome = run(&mut editor, &mut terminal, look, session, &mut happenings, &signals);
     let restored = ratatui::try_restore().map_err(of_terminal);
