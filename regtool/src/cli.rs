@@ -182,21 +182,31 @@ pub enum Command {
     /// Show and change who may do what with a key
     #[command(subcommand, arg_required_else_help = false)]
     Acl(Acl),
-    /// Import .reg files
+    /// Import .reg files, policies, Windows hives and TOML
     ///
-    /// Formats: "Windows Registry Editor Version 5.00" in UTF-16 or UTF-8, and REGEDIT4.
+    /// What a file is is told by its first bytes, TOML by its name (.toml). All of the files are imported, or nothing.
     ///
-    /// A file with an error in it changes nothing. Text becomes UTF-8; what is not taken over exactly, or not at
-    /// all, is told with its line. Key names may contain / on Windows and not here; it becomes %2F. The keys that
-    /// lead to a key are made with it.
+    /// .reg: "Windows Registry Editor Version 5.00" in UTF-16 or UTF-8, and REGEDIT4. Text becomes UTF-8; what is not
+    /// taken over exactly, or not at all, is told with its line. Key names may contain / on Windows and not here; it
+    /// becomes %2F. The keys that lead to a key are made with it.
+    ///
+    /// registry.pol: a policy, below the key that --under names. It goes into the layer `policy`, or that of --layer,
+    /// which is made with precedence 1 (--precedence) if it is not there. What the policy deletes is masked or hidden
+    /// by that layer, so that it is back when the layer is deleted. **SecureKey is told, and not taken over.
+    ///
+    /// Hives (NTUSER.DAT, SYSTEM): keys and values, below the key that --under names; without security descriptors.
+    /// One that is damaged, or was not written to its end, is refused unless --damaged is given.
+    ///
+    /// TOML: what `regtool export --format toml` writes, and role files (`regtool role --help`).
     #[command(after_long_help = examples::IMPORT)]
     Import(Import),
     /// Export a key and all below it
     ///
-    /// What is exported is what is effective: the winners between the layers.
+    /// What is exported is what is effective: the winners between the layers. .reg and TOML come back by `import` as
+    /// they were; JSON also tells layers and sequence numbers, and is for programs.
     ///
     /// A .reg file is written as regedit does, in UTF-16 with CRLF; on the standard output it is UTF-8 with LF.
-    /// What .reg cannot hold (that a key is volatile, links) is told on stderr and in comments.
+    /// What .reg cannot hold (that a key is volatile, links) is told on stderr and in comments. TOML holds all of it.
     #[command(after_long_help = examples::EXPORT)]
     Export(Export),
     /// Back up a key and all below it, in all layers
@@ -502,9 +512,19 @@ pub struct Import {
     /// The layer to write to
     #[command(flatten)]
     pub layer: Layer,
-    /// Put everything under PATH, in the place of the first name (the HKEY) of each key
+    /// Put everything under PATH, in the place of the first name (the HKEY) of each key; for policies and hives, whose
+    /// keys have none, it must be said
     #[arg(long, value_name = "PATH", add = ArgValueCompleter::new(complete::keys))]
     pub under: Option<String>,
+    /// The precedence of the layer that is made for a policy; more than 0 takes the privilege SeTcb [default: 1]
+    #[arg(long, value_name = "N")]
+    pub precedence: Option<u32>,
+    /// Take what can be read of a damaged hive
+    #[arg(long)]
+    pub damaged: bool,
+    /// Change nothing, and show what would be different
+    #[arg(long)]
+    pub dry_run: bool,
     /// How to print
     #[command(flatten)]
     pub output: Output,
@@ -531,6 +551,8 @@ pub enum Format {
     Reg,
     /// JSON, with layers and sequence numbers
     Json,
+    /// TOML, as role files have it
+    Toml,
 }
 
 /// The arguments of `status`.

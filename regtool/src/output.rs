@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
+use anstyle::AnsiColor;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Row, Table};
 use libreg::NamedValue;
@@ -35,6 +36,15 @@ impl Out {
     /// Prints a line.
     pub fn line(&mut self, line: impl fmt::Display) -> Result<(), Failure> {
         writeln!(self.writer, "{line}").map_err(Failure::output)
+    }
+
+    /// Prints a line in a colour, if a person sees it who wants colours.
+    pub fn coloured(&mut self, colour: AnsiColor, line: impl fmt::Display) -> Result<(), Failure> {
+        if !self.terminal || !colours() {
+            return self.line(line);
+        }
+        let style = colour.on_default();
+        self.line(format_args!("{style}{line}{style:#}"))
     }
 
     /// Prints text that has its line breaks.

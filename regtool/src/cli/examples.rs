@@ -38,8 +38,12 @@ examples! {
     ACL_CHECK: "regtool acl check HKLM/Software SET_VALUE,CREATE_SUB_KEY"
         "regtool acl check HKLM/Software write && echo yes";
     IMPORT: "regtool import editor.reg"
-        "regtool import software.reg --under HKLM/Old --layer site";
+        "regtool import software.reg --under HKLM/Old --layer site --dry-run"
+        "regtool import Machine/Registry.pol --under HKLM"
+        "regtool import NTUSER.DAT --under HKCU/Imported"
+        "regtool import settings.toml";
     EXPORT: "regtool export HKCU/Software/Editor -o editor.reg"
+        "regtool export HKLM/Software --format toml -o software.toml"
         "regtool export HKLM/Software --format json > software.json";
     STATUS: "regtool status"
         "regtool status --json";

@@ -59,6 +59,11 @@ impl<'a> Changes<'a> {
         found.map_or(self.registry, |(_, transaction)| transaction.registry())
     }
 
+    /// The registry as it is without them; in the shell's transaction, with them.
+    pub fn outside(&self) -> &Registry {
+        self.registry
+    }
+
     /// Makes the changes; in the shell's transaction they are made with it.
     pub fn commit(self) -> Result<(), Box<Failed>> {
         let mut made_in = Vec::new();

@@ -12,7 +12,7 @@ use super::Session;
 use super::walk::{Content, Descend, Node, Read, walk};
 use crate::cli::{Export, Format};
 use crate::exit::{Code, Failure, complain};
-use crate::formats::reg;
+use crate::formats::{reg, role};
 use crate::output;
 use crate::path::{Path, root_of_hive};
 
@@ -64,6 +64,7 @@ fn write(
     match format {
         Format::Reg => write_reg(registry, path, out, target),
         Format::Json => write_json(registry, path, out, target),
+        Format::Toml => write_toml(registry, path, out, target),
     }
 }
 
@@ -167,4 +168,29 @@ fn write_json(
         Ok(Descend::Into)
     })?;
     writeln!(out, "\n]").and_then(|()| out.flush()).map_err(|error| target.failed(error))
+}
+
+fn write_toml(
+    registry: &Registry,
+    path: &Path,
+    out: impl Write,
+    target: &Target,
+) -> Result<(), Failure> {
+    let mut writer = role::Writer::new(out);
+    walk(registry, std::slice::from_ref(path), Read::KeysAndValues, &mut |node, content| {
+        let path = node.path.to_string();
+        let written = if node.link {
+            writer.link(&path, &content.link_target())
+        } else {
+            let value = |value: &libreg::NamedValue| reg::Value {
+                value_type: value.value_type,
+                data: value.data.clone(),
+            };
+            let values = content.values.iter().map(|named| (named.name.as_str(), value(named)));
+            writer.key(&path, node.volatile, values)
+        };
+        written.map_err(|error| target.failed(error))?;
+        Ok(if node.link { Descend::Past } else { Descend::Into })
+    })?;
+    writer.finish().map(drop).map_err(|error| target.failed(error))
 }

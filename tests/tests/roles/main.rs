@@ -125,7 +125,7 @@ fn what_is_wrong_with_a_file_is_told_with_its_lines_and_nothing_is_done() {
         "name = 'r'\n[[key]]\npath = 'HKCU\\x'\n[[key]]\npath = 'HKLM\\x'\nport = 1\nvalues = { a = 1.5 }\n",
         5,
         "FILE:3: path is in CurrentUser: a role is for the system; Users\\SID is one user's key\n\
-         FILE:6: unknown field port; a key has path, values, sd, mask, link, hide\n\
+         FILE:6: unknown field port; a key has path, values, value, sd, mask, link, hide, volatile\n\
          FILE:7: a: a number with a fraction is no data of a value; write it as text\n\
          FILE: 3 errors; nothing was installed",
     );

@@ -4,7 +4,8 @@ mod tree;
 
 use std::path::Path as FilePath;
 
-use libreg::fold;
+use anstyle::AnsiColor;
+use libreg::{Registry, fold};
 use serde_json::{Value as Json, json};
 
 use super::import::plan::Plan;
@@ -15,7 +16,8 @@ use crate::exit::{Code, Failure, complain};
 use crate::formats::reg::{self, Value};
 use crate::output::{self, Out};
 use crate::path::{Path, hive_of_root};
-use tree::{Change, Difference, Item, Tree, TreeKey, TreeValue, differences, root_of};
+pub use tree::Tree;
+use tree::{Change, Difference, Item, TreeKey, TreeValue, differences, root_of};
 
 pub fn diff(session: &mut Session, options: &Diff) -> Result<(), Failure> {
     let sides = [side(session, &options.a)?, side(session, &options.b)?];
@@ -25,18 +27,28 @@ pub fn diff(session: &mut Session, options: &Diff) -> Result<(), Failure> {
             complain(&format_args!("{link}: a link, which .reg cannot hold; not compared"));
         }
     }
-    let differences = differences(&a, &b);
+    if print(&a, &b, options.output.json)? { Err(Failure::PrintedNo) } else { Ok(()) }
+}
+
+/// Prints what differs between two trees, and tells whether anything does.
+pub fn print(a: &Tree, b: &Tree, json: bool) -> Result<bool, Failure> {
+    let differences = differences(a, b);
     let mut out = Out::stdout();
-    if options.output.json {
+    if json {
         out.json(&differences.iter().map(to_json).collect::<Json>())?;
     } else {
         let limit = out.data_limit();
         for difference in &differences {
-            out.line(to_text(difference, limit))?;
+            let colour = match difference.change {
+                Change::Removed(_) => AnsiColor::Red,
+                Change::Added(_) => AnsiColor::Green,
+                Change::Changed { .. } => AnsiColor::Yellow,
+            };
+            out.coloured(colour, to_text(difference, limit))?;
         }
     }
     out.finish()?;
-    if differences.is_empty() { Ok(()) } else { Err(Failure::PrintedNo) }
+    Ok(!differences.is_empty())
 }
 
 /// One of the two that are compared.
@@ -102,8 +114,19 @@ impl Side {
 
 fn read_tree(session: &mut Session, root: &Path) -> Result<Tree, Failure> {
     let mut tree = Tree::default();
-    let registry = session.registry()?;
-    walk(registry, std::slice::from_ref(root), Read::KeysAndValues, &mut |node, content| {
+    read(session.registry()?, root, root, true, &mut tree)?;
+    Ok(tree)
+}
+
+/// Reads a key, and, if it is said, all below it, into the tree of `root`.
+pub fn read(
+    registry: &Registry,
+    start: &Path,
+    root: &Path,
+    below: bool,
+    tree: &mut Tree,
+) -> Result<(), Failure> {
+    walk(registry, std::slice::from_ref(start), Read::KeysAndValues, &mut |node, content| {
         let link = node.link.then(|| content.link_target());
         let of_key = content.values.iter().filter(|_| link.is_none());
         let values = of_key.map(|value| {
@@ -112,9 +135,8 @@ fn read_tree(session: &mut Session, root: &Path) -> Result<Tree, Failure> {
         });
         let values = values.collect();
         tree.insert(root, TreeKey { path: node.path.clone(), link, values });
-        Ok(if node.link { Descend::Past } else { Descend::Into })
-    })?;
-    Ok(tree)
+        Ok(if node.link || !below { Descend::Past } else { Descend::Into })
+    })
 }
 
 /// A line: `- KEY`, `+ KEY  NAME = DATA`, `~ KEY  NAME = OLD -> NEW`; with types where these differ.

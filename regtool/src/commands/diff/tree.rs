@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use libreg::fold;
 
-use crate::commands::import::plan::{Phase, Plan, PlannedKey};
+use crate::commands::import::plan::{self, Phase, Plan, PlannedKey};
 use crate::formats::reg::Value;
 use crate::path::Path;
 
@@ -48,7 +48,7 @@ impl Tree {
         let mut tree = Tree::default();
         for phase in &plan.phases {
             match phase {
-                Phase::Delete { path, .. } => tree.remove(root, path),
+                Phase::Delete { path, .. } | Phase::Hide { path, .. } => tree.remove(root, path),
                 Phase::Write(levels) => {
                     for key in levels.iter().flatten() {
                         tree.write(root, key);
@@ -66,14 +66,23 @@ impl Tree {
         };
         let new = || TreeKey { path, link: None, values: BTreeMap::new() };
         let key = self.keys.entry(place).or_insert_with(new);
+        if planned.make.link.is_some() {
+            key.link.clone_from(&planned.make.link);
+        }
+        if planned.masks_all.is_some() {
+            key.values.clear();
+        }
         for entry in &planned.entries {
             let folded = fold(&entry.name);
-            match &entry.value {
-                Some(value) => {
-                    let value = TreeValue { name: entry.name.clone(), value: value.clone() };
-                    key.values.insert(folded, value);
+            let new = |value: &Value| TreeValue { name: entry.name.clone(), value: value.clone() };
+            match &entry.change {
+                plan::Change::Set(value) => {
+                    key.values.insert(folded, new(value));
                 }
-                None => {
+                plan::Change::SetIfAbsent(value) => {
+                    key.values.entry(folded).or_insert_with(|| new(value));
+                }
+                plan::Change::Delete | plan::Change::Mask => {
                     key.values.remove(&folded);
                 }
             }
@@ -100,7 +109,7 @@ impl Tree {
 pub fn root_of(plan: &Plan, hint: Option<&Path>) -> Option<Path> {
     let levels = plan.phases.iter().filter_map(|phase| match phase {
         Phase::Write(levels) => Some(levels),
-        Phase::Delete { .. } => None,
+        Phase::Delete { .. } | Phase::Hide { .. } => None,
     });
     let named = levels.flatten().flatten().filter(|key| key.named).map(path_of);
     let common = named.reduce(|one, other| {

@@ -5,15 +5,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use libreg::{Access, CreateKey, Error, Key, SetValue};
+use libreg::windows::Value;
+use libreg::{Access, CreateKey, Error, Key, SetValue, ValueType};
 
-use super::plan::{Phase, Plan, PlannedKey};
+use super::plan::{Change, Entry, Phase, Plan, PlannedKey};
 use crate::commands::changes::Changes;
 use crate::commands::delete::delete_tree;
 use crate::exit::{Code, Failure};
-use crate::formats::reg::Entry;
 use crate::parallel::{self, lock};
 use crate::path::Path;
+use crate::rights::parts_of;
 
 /// How many values of one key one worker writes one after the other.
 const CHUNK: usize = 8;
@@ -25,9 +26,9 @@ pub struct Outcome {
     pub keys: usize,
     /// Values written.
     pub values: usize,
-    /// `"name"=-` carried out.
+    /// Values deleted or masked.
     pub deleted_values: usize,
-    /// `[-key]` carried out.
+    /// Keys deleted or hidden.
     pub deleted_keys: usize,
     /// What failed, by line.
     pub failed: Vec<Failed>,
@@ -110,6 +111,7 @@ impl<'a> Import<'a> {
         for phase in &plan.phases {
             let go_on = match phase {
                 Phase::Delete { line, path } => self.delete(*line, path),
+                Phase::Hide { line, path } => self.hide(*line, path),
                 Phase::Write(levels) => self.write(levels),
             };
             if go_on.is_break() {
@@ -148,6 +150,23 @@ impl<'a> Import<'a> {
         }
     }
 
+    fn hide(&self, line: usize, path: &Path) -> ControlFlow<()> {
+        self.progress.inc(1);
+        let registry = self.changes.registry(&path.to_string());
+        let hidden = registry
+            .open_link(&path.to_string(), Access::DELETE)
+            .and_then(|key| key.hide(self.layer));
+        match hidden {
+            Ok(()) => {
+                self.deleted_keys.fetch_add(1, Ordering::Relaxed);
+                ControlFlow::Continue(())
+            }
+            // There is nothing to hide.
+            Err(error) if error.is_not_found() => ControlFlow::Continue(()),
+            Err(error) => self.registry_failed(line, error),
+        }
+    }
+
     fn write(&self, levels: &[Vec<PlannedKey>]) -> ControlFlow<()> {
         let mut above = Level { keys: &[], usable: Vec::new() };
         let more = Mutex::new(Vec::new());
@@ -165,7 +184,7 @@ impl<'a> Import<'a> {
         let more = parallel::into_inner(more);
         let complete = parallel::for_each(parallel::WRITERS, &more, |more: &More| {
             let registry = self.changes.registry(&more.key.path);
-            match registry.open_key(&more.key.path, Access::SET_VALUE) {
+            match registry.open_key(&more.key.path, access_for(more.key)) {
                 Ok(handle) => self.entries(&handle, &more.key.entries[more.entries.clone()]),
                 Err(error) => self.registry_failed(more.key.line, error),
             }
@@ -203,6 +222,9 @@ impl<'a> Import<'a> {
             match self.key(&place, key) {
                 Ok(handle) => {
                     usable.store(true, Ordering::Relaxed);
+                    if let Some(line) = key.masks_all {
+                        self.change(line, handle.set_blanket(self.layer), &self.deleted_values)?;
+                    }
                     let (first, rest) = key.entries.split_at(key.entries.len().min(CHUNK));
                     if !rest.is_empty() {
                         lock(more).extend(More::chunks(key));
@@ -216,42 +238,72 @@ impl<'a> Import<'a> {
     }
 
     fn key(&self, place: &Place, key: &PlannedKey) -> Result<Key, Error> {
-        // Only what the file changes is asked for: a key that is merely passed may be read-only.
-        let access =
-            if key.entries.is_empty() { Access::MAXIMUM_ALLOWED } else { Access::SET_VALUE };
+        let (access, make) = (access_for(key), &key.make);
         let handle = match place {
             Place::Hives => self.changes.registry(&key.path).open_key(&key.path, access),
             Place::Below(parent) => {
-                let how = CreateKey { layer: self.layer, ..CreateKey::default() };
+                let (link, volatile) = (make.link.as_deref(), make.volatile);
+                let how = CreateKey { layer: self.layer, link, volatile };
                 parent.create_key(key.name(), access, &how)
             }
         };
         self.progress.inc(1);
-        if handle.is_ok() && key.named {
+        let handle = handle?;
+        if let Some(sd) = &make.sd {
+            // Before there are keys below it, which inherit from it.
+            handle.set_security(parts_of(sd), sd)?;
+        }
+        if let Some(target) = &make.link
+            && !handle.info()?.created
+        {
+            let how = SetValue { layer: self.layer, expected_sequence: None };
+            handle.set_value("", ValueType::Link.code(), target.as_bytes(), &how)?;
+        }
+        if key.named {
             self.keys.fetch_add(1, Ordering::Relaxed);
         }
-        handle
+        Ok(handle)
     }
 
     fn entries(&self, key: &Key, entries: &[Entry]) -> ControlFlow<()> {
         for entry in entries {
-            let (outcome, counter) = match &entry.value {
-                Some(value) => {
-                    let how = SetValue { layer: self.layer, expected_sequence: None };
-                    let outcome = key.set_value(&entry.name, value.value_type, &value.data, &how);
-                    (outcome.map(drop), &self.values)
-                }
-                None => (key.delete_value(&entry.name, self.layer), &self.deleted_values),
+            let set = |value: &Value| {
+                let how = SetValue { layer: self.layer, expected_sequence: None };
+                key.set_value(&entry.name, value.value_type, &value.data, &how).map(drop)
             };
-            self.progress.inc(1);
-            match outcome {
-                Ok(()) => {
-                    counter.fetch_add(1, Ordering::Relaxed);
-                }
-                Err(error) => self.registry_failed(entry.line, error)?,
-            }
+            let (outcome, counter) = match &entry.change {
+                Change::Set(value) => (set(value), &self.values),
+                Change::SetIfAbsent(value) => match key.value(&entry.name) {
+                    Ok(_) => {
+                        self.progress.inc(1);
+                        continue;
+                    }
+                    Err(error) if error.is_not_found() => (set(value), &self.values),
+                    Err(error) => (Err(error), &self.values),
+                },
+                Change::Delete => (key.delete_value(&entry.name, self.layer), &self.deleted_values),
+                Change::Mask => (key.set_tombstone(&entry.name, self.layer), &self.deleted_values),
+            };
+            self.change(entry.line, outcome, counter)?;
         }
         ControlFlow::Continue(())
+    }
+
+    /// Counts a change, or tells why there is none.
+    fn change(
+        &self,
+        line: usize,
+        outcome: Result<(), Error>,
+        counter: &AtomicUsize,
+    ) -> ControlFlow<()> {
+        self.progress.inc(1);
+        match outcome {
+            Ok(()) => {
+                counter.fetch_add(1, Ordering::Relaxed);
+                ControlFlow::Continue(())
+            }
+            Err(error) => self.registry_failed(line, error),
+        }
     }
 
     fn registry_failed(&self, line: usize, error: Error) -> ControlFlow<()> {
@@ -271,6 +323,22 @@ impl<'a> Import<'a> {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// What a handle of a key needs. Only what the file changes is asked for: a key that is merely passed may be
+/// read-only.
+fn access_for(key: &PlannedKey) -> Access {
+    let mut access = Access::empty();
+    access.set(Access::SET_VALUE, !key.entries.is_empty() || key.masks_all.is_some());
+    let reads = key.entries.iter().any(|entry| matches!(entry.change, Change::SetIfAbsent(_)));
+    access.set(Access::QUERY_VALUE, reads);
+    if key.make.link.is_some() {
+        access |= Access::SET_VALUE;
+    }
+    if let Some(sd) = &key.make.sd {
+        access |= parts_of(sd).rights_to_write();
+    }
+    if access.is_empty() { Access::MAXIMUM_ALLOWED } else { access }
 }
 
 /// Where keys are made.

@@ -8,9 +8,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 
 use libreg::fold;
+use libreg::security::SecurityDescriptor;
 
-use crate::formats::reg::{Document, Entry, Section, SectionKind};
-use crate::path::{Path, hive_of_root};
+use super::document::placed;
+use crate::formats::reg::{self, SectionKind, Value};
+use crate::path::Path;
 
 /// What an import has to do.
 #[derive(Debug, Default)]
@@ -40,6 +42,13 @@ pub enum Phase {
         /// The key.
         path: Path,
     },
+    /// Hide a key, if it is there.
+    Hide {
+        /// The line that says so.
+        line: usize,
+        /// The key.
+        path: Path,
+    },
     /// Make keys and write their values, one level after the other: hives, their subkeys, and so on.
     Write(Vec<Vec<PlannedKey>>),
 }
@@ -55,14 +64,60 @@ pub struct PlannedKey {
     pub parent: usize,
     /// The file has a line for it, and not only for keys below it.
     pub named: bool,
-    /// Its values, each name once.
+    /// What it is if it has to be made.
+    pub make: Make,
+    /// The line, if the layer says that there are no values but those that it writes from then on.
+    pub masks_all: Option<usize>,
+    /// What is done with its values, with each name once.
     pub entries: Vec<Entry>,
+}
+
+/// What a key is if it has to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Make {
+    /// It is a link to this path; one that is there leads there from then on.
+    pub link: Option<String>,
+    /// It lives as long as its source.
+    pub volatile: bool,
+    /// Who may do what with it, whether it has to be made or not.
+    pub sd: Option<Box<SecurityDescriptor>>,
+}
+
+/// Something that is done with the values of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The line that says so.
+    pub line: usize,
+    /// The value's name; empty for the default value, and if it is about all of them.
+    pub name: String,
+    /// What is done.
+    pub change: Change,
+}
+
+impl Entry {
+    /// Whether a value is written.
+    pub fn is_written(&self) -> bool {
+        matches!(self.change, Change::Set(_) | Change::SetIfAbsent(_))
+    }
+}
+
+/// What is done with a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It becomes this.
+    Set(Value),
+    /// It becomes this if there is none, in whatever layer.
+    SetIfAbsent(Value),
+    /// What the layer says of it is dropped.
+    Delete,
+    /// The layer says that it is not there.
+    Mask,
 }
 
 impl PlannedKey {
     /// What it is in a progress bar.
     pub fn steps(&self) -> usize {
-        1 + self.entries.len()
+        1 + usize::from(self.masks_all.is_some()) + self.entries.len()
     }
 
     /// Its own name.
@@ -71,19 +126,79 @@ impl PlannedKey {
     }
 }
 
+/// One thing that a file says, where it belongs here.
+pub struct Step {
+    /// The line that says so.
+    pub line: usize,
+    /// The key.
+    pub path: Path,
+    /// What is to be done with it.
+    pub what: What,
+}
+
+/// What is to be done with a key.
+pub enum What {
+    /// Delete it and all below it.
+    Delete,
+    /// Hide it.
+    Hide,
+    /// Make it if it is not there, and change its values.
+    Key {
+        /// What it is then.
+        make: Make,
+        /// The layer says that no value is there but those that it writes from then on.
+        masks_all: bool,
+        /// What is done with its values.
+        entries: Vec<Entry>,
+    },
+}
+
+impl What {
+    /// Nothing but changes of values.
+    pub fn values(entries: Vec<Entry>) -> What {
+        What::Key { make: Make::default(), masks_all: false, entries }
+    }
+}
+
 impl Plan {
-    /// Plans an import; `under` takes the place of the first name of each key.
-    pub fn new(document: &Document, under: Option<&Path>) -> Plan {
+    /// Plans what a `.reg` file says; `under` takes the place of the first name of each key.
+    pub fn new(document: &reg::Document, under: Option<&Path>) -> Plan {
+        let entry = |entry: &reg::Entry| Entry {
+            line: entry.line,
+            name: entry.name.clone(),
+            change: entry.value.clone().map_or(Change::Delete, Change::Set),
+        };
+        Plan::of_steps(document.sections.iter().map(|section| Step {
+            line: section.line,
+            path: placed(&section.path, under),
+            what: match &section.kind {
+                SectionKind::Delete => What::Delete,
+                SectionKind::Key(entries) => What::values(entries.iter().map(entry).collect()),
+            },
+        }))
+    }
+
+    /// Plans steps that come one after the other.
+    pub fn of_steps(steps: impl IntoIterator<Item = Step>) -> Plan {
         let mut plan = Plan::default();
         let mut phase = Building::default();
-        for section in &document.sections {
-            let path = place(section, under);
-            match &section.kind {
-                SectionKind::Delete => {
+        for Step { line, path, what } in steps {
+            match what {
+                What::Delete => {
                     plan.end_phase(&mut phase);
-                    plan.phases.push(Phase::Delete { line: section.line, path });
+                    plan.phases.push(Phase::Delete { line, path });
                 }
-                SectionKind::Key(entries) => phase.add(section.line, &path, entries),
+                What::Hide => {
+                    plan.end_phase(&mut phase);
+                    plan.phases.push(Phase::Hide { line, path });
+                }
+                What::Key { make, masks_all, entries } => {
+                    let key = phase.key(line, &path, make);
+                    if masks_all {
+                        phase.levels[key.0][key.1].masks_all = Some(line);
+                    }
+                    phase.add(key, entries);
+                }
             }
         }
         plan.end_phase(&mut phase);
@@ -95,14 +210,13 @@ impl Plan {
         let mut planned = Planned::default();
         for phase in &self.phases {
             planned.steps += match phase {
-                Phase::Delete { .. } => 1,
+                Phase::Delete { .. } | Phase::Hide { .. } => 1,
                 Phase::Write(levels) => levels.iter().flatten().map(PlannedKey::steps).sum(),
             };
             if let Phase::Write(levels) = phase {
                 for key in levels.iter().flatten() {
                     planned.keys += usize::from(key.named);
-                    planned.values +=
-                        key.entries.iter().filter(|entry| entry.value.is_some()).count();
+                    planned.values += key.entries.iter().filter(|entry| entry.is_written()).count();
                 }
             }
         }
@@ -112,7 +226,9 @@ impl Plan {
     /// The hives that it is about, perhaps more than once.
     pub fn hives(&self) -> Vec<String> {
         let hives = self.phases.iter().flat_map(|phase| match phase {
-            Phase::Delete { path, .. } => path.names().first().cloned().into_iter().collect(),
+            Phase::Delete { path, .. } | Phase::Hide { path, .. } => {
+                path.names().first().cloned().into_iter().collect()
+            }
             Phase::Write(levels) => match levels.first() {
                 Some(hives) => hives.iter().map(|hive| hive.path.clone()).collect(),
                 None => Vec::new(),
@@ -129,20 +245,6 @@ impl Plan {
     }
 }
 
-/// Where a key of the file belongs here.
-fn place(section: &Section, under: Option<&Path>) -> Path {
-    let (root, below) = match section.path.split_first() {
-        Some((root, below)) => (root.as_str(), below),
-        None => ("", &[][..]),
-    };
-    let mut names = match under {
-        Some(under) => under.names().to_vec(),
-        None => vec![hive_of_root(root).unwrap_or(root).to_owned()],
-    };
-    names.extend_from_slice(below);
-    names.into()
-}
-
 /// A phase in the making.
 #[derive(Default)]
 struct Building {
@@ -154,7 +256,8 @@ struct Building {
 }
 
 impl Building {
-    fn add(&mut self, line: usize, path: &Path, entries: &[Entry]) {
+    /// Where a key is, which is put there if it is not yet.
+    fn key(&mut self, line: usize, path: &Path, make: Make) -> (usize, usize) {
         let mut folded = String::new();
         let mut spelled = String::new();
         let mut index = 0;
@@ -177,6 +280,8 @@ impl Building {
                         path: spelled.clone(),
                         parent: index,
                         named: false,
+                        make: Make::default(),
+                        masks_all: None,
                         entries: Vec::new(),
                     });
                     *new.insert(keys.len() - 1)
@@ -186,12 +291,20 @@ impl Building {
         let level = path.names().len() - 1;
         let key = &mut self.levels[level][index];
         key.named = true;
+        if make != Make::default() {
+            key.make = make;
+        }
+        (level, index)
+    }
+
+    fn add(&mut self, (level, index): (usize, usize), entries: Vec<Entry>) {
+        let key = &mut self.levels[level][index];
         for entry in entries {
             match self.entries.entry((level, index, fold(&entry.name))) {
-                Slot::Occupied(earlier) => key.entries[*earlier.get()] = entry.clone(),
+                Slot::Occupied(earlier) => key.entries[*earlier.get()] = entry,
                 Slot::Vacant(new) => {
                     new.insert(key.entries.len());
-                    key.entries.push(entry.clone());
+                    key.entries.push(entry);
                 }
             }
         }
@@ -215,7 +328,10 @@ mod tests {
                 .entries
                 .iter()
                 .map(|entry| {
-                    let data = entry.value.as_ref().map(|value| value.data.as_slice());
+                    let data = match &entry.change {
+                        Change::Set(value) => Some(value.data.as_slice()),
+                        _ => None,
+                    };
                     format!("{}={}", entry.name, String::from_utf8_lossy(data.unwrap_or(b"-")))
                 })
                 .collect();
@@ -225,6 +341,7 @@ mod tests {
             .iter()
             .map(|phase| match phase {
                 Phase::Delete { path, .. } => format!("delete {path}"),
+                Phase::Hide { path, .. } => format!("hide {path}"),
                 Phase::Write(levels) => {
                     let levels: Vec<_> = levels
                         .iter()

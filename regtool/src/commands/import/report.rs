@@ -7,9 +7,10 @@ use serde_json::{Value as Json, json};
 
 use super::File;
 use super::carry_out::Outcome;
+use super::document::{Document, Remark};
+use super::preview::Preview;
 use crate::commands::changes::Failed;
 use crate::exit::{Code, Failure, complain};
-use crate::formats::reg::Document;
 
 /// How many lines are told of each kind of thing; `--json` tells all.
 const TOLD: usize = 10;
@@ -25,6 +26,8 @@ pub enum Fate {
     Nothing,
     /// It could not be made durable in all hives.
     NotAll(Box<Failed>),
+    /// Nothing of it is done, but what would be different is known.
+    Previewed(Preview),
 }
 
 /// What an import has to say about one file.
@@ -47,7 +50,10 @@ impl<'a> Report<'a> {
     pub fn outcome(&self) -> Result<(), Failure> {
         let partial = |what, code| Err(Failure::Partial { subject: self.file.clone(), what, code });
         if !self.document.errors.is_empty() {
-            let what = format!("{} errors; nothing was imported", self.document.errors.len());
+            let mut what = format!("{} errors; nothing was imported", self.document.errors.len());
+            if self.document.is_readable_hive() {
+                what.push_str(" (--damaged imports what can be read)");
+            }
             return partial(what, Code::Other);
         }
         if self.outcome.lost {
@@ -66,8 +72,8 @@ impl<'a> Report<'a> {
         if let Fate::NotAll(failed) = self.fate {
             return partial(told(failed), failed.failure.code());
         }
-        if !self.document.skipped.is_empty() {
-            let what = format!("{} keys or values were left out", self.document.skipped.len());
+        if !self.document.left_out.is_empty() {
+            let what = format!("{} keys or values were left out", self.document.left_out.len());
             return partial(what, Code::Other);
         }
         Ok(())
@@ -77,13 +83,13 @@ impl<'a> Report<'a> {
     pub fn complain(&self) {
         let mut told = BTreeMap::new();
         for note in &self.document.notes {
-            self.tell(&mut told, note.line, &note.what.to_string());
+            self.tell(&mut told, note);
         }
         for (kind, problems) in
-            [("left out", &self.document.skipped), ("error", &self.document.errors)]
+            [("left out", &self.document.left_out), ("error", &self.document.errors)]
         {
             for problem in problems {
-                self.tell_as(&mut told, kind, problem.line, &problem.kind.to_string());
+                self.tell_as(&mut told, kind, problem.line, &problem.what);
             }
         }
         for failed in &self.outcome.failed {
@@ -97,15 +103,20 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn tell(&self, told: &mut BTreeMap<String, usize>, line: usize, what: &str) {
-        self.tell_as(told, what, line, what);
+    fn tell(&self, told: &mut BTreeMap<String, usize>, note: &Remark) {
+        // What stands before it is the place.
+        let kind = note.what.rsplit_once(": ").map_or(note.what.as_str(), |(_, kind)| kind);
+        self.tell_as(told, kind, note.line, &note.what);
     }
 
     fn tell_as(&self, told: &mut BTreeMap<String, usize>, kind: &str, line: usize, what: &str) {
         let count = told.entry(kind.to_owned()).or_default();
         *count += 1;
         if *count <= TOLD {
-            complain(&format_args!("{}:{line}: {what}", self.file));
+            match line {
+                0 => complain(&format_args!("{}: {what}", self.file)),
+                line => complain(&format_args!("{}:{line}: {what}", self.file)),
+            }
         }
     }
 
@@ -115,7 +126,7 @@ impl<'a> Report<'a> {
         match self.fate {
             Fate::Nothing => return format!("{}: nothing was imported", self.file),
             Fate::NotAll(failed) => return format!("{}: {}", self.file, told(failed)),
-            Fate::Imported | Fate::Pending => {}
+            Fate::Imported | Fate::Pending | Fate::Previewed(_) => {}
         }
         let mut summary =
             format!("{}: {} keys, {} values", self.file, outcome.keys, outcome.values);
@@ -123,7 +134,7 @@ impl<'a> Report<'a> {
             (outcome.deleted_keys, "keys deleted"),
             (outcome.deleted_values, "values deleted"),
             (self.document.notes.len(), "not exact"),
-            (self.document.skipped.len(), "left out"),
+            (self.document.left_out.len(), "left out"),
             (outcome.failed.len(), "failed"),
         ] {
             if count > 0 {
@@ -135,17 +146,18 @@ impl<'a> Report<'a> {
 
     /// Everything.
     pub fn json(&self) -> Json {
-        let lines = |line: usize, what: String| json!({ "line": line, "what": what });
-        let problems = |problems: &[crate::formats::reg::Problem]| -> Json {
-            problems.iter().map(|problem| lines(problem.line, problem.kind.to_string())).collect()
+        let lines = |line: usize, what: &str| match line {
+            0 => json!({ "what": what }),
+            line => json!({ "line": line, "what": what }),
+        };
+        let remarks = |remarks: &[Remark]| -> Json {
+            remarks.iter().map(|remark| lines(remark.line, &remark.what)).collect()
         };
         let mut json = json!({
             "file": self.file,
-            "inexact": self.document.notes.iter()
-                .map(|note| lines(note.line, note.what.to_string()))
-                .collect::<Json>(),
-            "left_out": problems(&self.document.skipped),
-            "errors": problems(&self.document.errors),
+            "inexact": remarks(&self.document.notes),
+            "left_out": remarks(&self.document.left_out),
+            "errors": remarks(&self.document.errors),
         });
         if self.document.errors.is_empty() {
             let outcome = &self.outcome;
@@ -153,11 +165,8 @@ impl<'a> Report<'a> {
             json["values"] = json!(outcome.values);
             json["deleted_keys"] = json!(outcome.deleted_keys);
             json["deleted_values"] = json!(outcome.deleted_values);
-            json["failed"] = outcome
-                .failed
-                .iter()
-                .map(|failed| lines(failed.line, failed.what.clone()))
-                .collect();
+            json["failed"] =
+                outcome.failed.iter().map(|failed| lines(failed.line, &failed.what)).collect();
             json["seconds"] = json!(self.elapsed.as_secs_f64());
         }
         json["complete"] = json!(

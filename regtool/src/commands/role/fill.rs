@@ -55,7 +55,7 @@ impl Filling<'_> {
         match &key.what {
             KeyContent::Hide => self.hide(path).map_err(|error| self.refused(line, error)),
             KeyContent::Link { target, sd } => self.link(line, path, target, sd.as_ref()),
-            KeyContent::Key { sd, mask, values } => {
+            KeyContent::Key { sd, mask, values, volatile: _ } => {
                 let writes =
                     if *mask || !values.is_empty() { Access::SET_VALUE } else { Access::empty() };
                 let how = CreateKey { layer: Some(self.layer), ..CreateKey::default() };

@@ -30,12 +30,25 @@
 //!
 //! Paths are written as on the command line. A key and a value of a key are written once. Everything is checked,
 //! and told with its line, before anything is done.
+//!
+//! `regtool import` and `regtool export --format toml` have the same shape, for keys of any hive and without a name.
+//! A key may be `volatile = true` there. What is not as its type says, or of a type without a name, and a value whose
+//! name is `@`, is written with its name as it stands and its bytes:
+//!
+//! ```toml
+//! [[key.value]]
+//! name = "@"
+//! type = "dword"                           # or a number
+//! hex = "01 02 03"
+//! ```
 
 mod check;
 mod parse;
 mod value;
+mod write;
 
-pub use parse::parse;
+pub use parse::{parse, parse_keys};
+pub use write::Writer;
 
 use libreg::security::SecurityDescriptor;
 
@@ -86,6 +99,8 @@ pub enum KeyContent {
     },
     /// It is there.
     Key {
+        /// It lives as long as its source; never in a role.
+        volatile: bool,
         /// Who may do what with it, if it is to be said.
         sd: Option<Located<SecurityDescriptor>>,
         /// Whether the values of other layers are masked.

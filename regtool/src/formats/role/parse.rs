@@ -4,7 +4,7 @@ use libreg::security::SecurityDescriptor;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::value::value_of;
+use super::value::{raw_value_of, value_of};
 use super::{KeyContent, Located, Problem, Role, RoleKey, RoleValue, check};
 use crate::path::Path;
 use crate::rights;
@@ -14,6 +14,22 @@ use crate::rights;
 /// # Errors
 /// All that is wrong with it, in the order of the lines. Of a file that is not TOML only that is told.
 pub fn parse(bytes: &[u8]) -> Result<Role, Vec<Problem>> {
+    read(bytes, true, Reader::role)
+}
+
+/// Reads the keys of a file for an import, parents first. It need not have a name, and its keys can be in any hive.
+///
+/// # Errors
+/// As of [`parse`].
+pub fn parse_keys(bytes: &[u8]) -> Result<Vec<RoleKey>, Vec<Problem>> {
+    read(bytes, false, |reader, document| Some(reader.document(document).keys))
+}
+
+fn read<T>(
+    bytes: &[u8],
+    is_role: bool,
+    read: impl FnOnce(&mut Reader, &DeTable) -> Option<T>,
+) -> Result<T, Vec<Problem>> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -22,15 +38,16 @@ pub fn parse(bytes: &[u8]) -> Result<Role, Vec<Problem>> {
             return Err(vec![Problem { line, what: "text that is not UTF-8".to_owned() }]);
         }
     };
-    let mut reader = Reader::new(text);
+    let mut reader = Reader::new(text, is_role);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let start = error.span().map_or(0, |span| span.start);
         reader.problem(start, error.message().replace('\n', ", "));
     }
-    let role = if reader.problems.is_empty() { reader.role(document.get_ref()) } else { None };
-    match role {
-        Some(role) if reader.problems.is_empty() => Ok(role),
+    let found =
+        if reader.problems.is_empty() { read(&mut reader, document.get_ref()) } else { None };
+    match found {
+        Some(found) if reader.problems.is_empty() => Ok(found),
         _ => {
             reader.problems.sort_by_key(|problem| problem.line);
             Err(reader.problems)
@@ -45,13 +62,24 @@ pub(super) type Item<'a> = Spanned<DeValue<'a>>;
 struct Reader {
     /// Where the lines end.
     ends: Vec<usize>,
+    /// It has to be what a role can be.
+    is_role: bool,
     problems: Vec<Problem>,
 }
 
+/// What the fields of a file say.
+#[derive(Default)]
+struct Document {
+    is_named: bool,
+    name: Option<Located<String>>,
+    description: Option<Located<String>>,
+    keys: Vec<RoleKey>,
+}
+
 impl Reader {
-    fn new(text: &str) -> Reader {
+    fn new(text: &str, is_role: bool) -> Reader {
         let ends = text.match_indices('\n').map(|(end, _)| end).collect();
-        Reader { ends, problems: Vec::new() }
+        Reader { ends, is_role, problems: Vec::new() }
     }
 
     fn line(&self, offset: usize) -> usize {
@@ -97,30 +125,35 @@ impl Reader {
     }
 
     fn role(&mut self, document: &DeTable) -> Option<Role> {
-        let (mut name, mut description, mut keys) = (None, None, Vec::new());
-        let mut is_named = false;
+        let document = self.document(document);
+        if !document.is_named {
+            self.problem(0, "the role has no name (name = \"…\")");
+        }
+        let description = document.description.map(|text| text.item);
+        Some(Role { name: document.name?, description, keys: document.keys })
+    }
+
+    fn document(&mut self, document: &DeTable) -> Document {
+        let mut read = Document::default();
         for (field, item) in in_order(document) {
             match field.get_ref().as_ref() {
                 "name" => {
-                    is_named = true;
-                    name = self.text("name", item, layer_name);
+                    read.is_named = true;
+                    read.name = self.text("name", item, layer_name);
                 }
                 "description" => {
-                    description = self.text("description", item, |text| Ok(text.to_owned()));
+                    read.description = self.text("description", item, |text| Ok(text.to_owned()));
                 }
-                "key" => keys = self.keys(item),
+                "key" => read.keys = self.keys(item),
                 other => {
                     let what = format!("unknown field {other}; there are name, description, key");
                     self.problem(field.span().start, what);
                 }
             }
         }
-        if !is_named {
-            self.problem(0, "the role has no name (name = \"…\")");
-        }
-        self.problems.extend(check::between_keys(&keys));
-        keys.sort_by_key(|key| key.path.item.names().len());
-        Some(Role { name: name?, description: description.map(|text| text.item), keys })
+        self.problems.extend(check::between_keys(&read.keys));
+        read.keys.sort_by_key(|key| key.path.item.names().len());
+        read
     }
 
     fn keys(&mut self, item: &Item) -> Vec<RoleKey> {
@@ -144,12 +177,22 @@ impl Reader {
             match field.get_ref().as_ref() {
                 "path" => {
                     fields.has_path = true;
-                    fields.path = self.text("path", item, check::key_path);
+                    let read = if self.is_role { check::key_path } else { check::any_path };
+                    fields.path = self.text("path", item, read);
                 }
                 "sd" => fields.sd = self.text("sd", item, descriptor),
                 "link" => fields.link = self.text("link", item, check::link_target),
                 "values" => {
-                    fields.values = Some((self.line(field.span().start), self.values(item)))
+                    let line = self.line(field.span().start);
+                    fields.values(line, self.values(item));
+                }
+                "value" => {
+                    let line = self.line(field.span().start);
+                    fields.values(line, self.raw_values(item));
+                }
+                "volatile" => {
+                    let volatile = self.switch("volatile", item);
+                    fields.volatile = volatile.then(|| self.line(item.span().start));
                 }
                 "mask" => {
                     let mask = self.switch("mask", item);
@@ -161,7 +204,7 @@ impl Reader {
                 }
                 other => {
                     let what = format!(
-                        "unknown field {other}; a key has path, values, sd, mask, link, hide"
+                        "unknown field {other}; a key has path, values, value, sd, mask, link, hide, volatile"
                     );
                     self.problem(field.span().start, what);
                 }
@@ -170,7 +213,36 @@ impl Reader {
         if !fields.has_path {
             self.problem(start, "the key has no path (path = '…')");
         }
+        if let Some(line) = fields.volatile.filter(|_| self.is_role) {
+            let what = "a role's keys are not volatile".to_owned();
+            self.problems.push(Problem { line, what });
+        }
+        if let Some((_, values)) = &fields.values {
+            self.problems.extend(check::between_values(values));
+        }
         fields.into_key(&mut self.problems)
+    }
+
+    /// Values that are written with their bytes.
+    fn raw_values(&mut self, item: &Item) -> Vec<RoleValue> {
+        let mut values = Vec::new();
+        let tables = item.get_ref().as_array().into_iter().flat_map(|items| items.iter());
+        for item in tables {
+            match raw_value_of(item) {
+                Ok((name, value)) => {
+                    let name = self.located(item.span().start, name);
+                    values.push(RoleValue { name, value: Some(value) });
+                }
+                Err((at, what)) => self.problem(at, what),
+            }
+        }
+        if item.get_ref().as_array().is_none() {
+            self.problem(
+                item.span().start,
+                "a value with its bytes is written under [[key.value]]",
+            );
+        }
+        values
     }
 
     fn values(&mut self, item: &Item) -> Vec<RoleValue> {
@@ -197,7 +269,6 @@ impl Reader {
                 Err((at, what)) => self.problem(at, format!("{written}: {what}")),
             }
         }
-        self.problems.extend(check::between_values(&values));
         values
     }
 }
@@ -214,9 +285,14 @@ struct KeyFields {
     /// The line, if it says true; so is the next.
     mask: Option<usize>,
     hide: Option<usize>,
+    volatile: Option<usize>,
 }
 
 impl KeyFields {
+    fn values(&mut self, line: usize, values: Vec<RoleValue>) {
+        self.values.get_or_insert_with(|| (line, Vec::new())).1.extend(values);
+    }
+
     /// The key, if its path is one and its fields go together.
     fn into_key(self, problems: &mut Vec<Problem>) -> Option<RoleKey> {
         let mut problem = |line, what: &str| problems.push(Problem { line, what: what.to_owned() });
@@ -232,19 +308,22 @@ impl KeyFields {
             );
         }
         if self.hide.is_some() {
-            for line in [sd_line, link_line, values_line, self.mask].into_iter().flatten() {
+            for line in
+                [sd_line, link_line, values_line, self.mask, self.volatile].into_iter().flatten()
+            {
                 problem(line, "a key that is hidden has nothing but its path");
             }
             return Some(RoleKey { path, what: KeyContent::Hide });
         }
         if let Some(target) = self.link {
-            for line in [values_line, self.mask].into_iter().flatten() {
-                problem(line, "a link has no values: those of the key that it leads to are meant");
+            for line in [values_line, self.mask, self.volatile].into_iter().flatten() {
+                problem(line, "a link has nothing of its own: the key that it leads to is meant");
             }
             return Some(RoleKey { path, what: KeyContent::Link { target, sd: self.sd } });
         }
         let values = self.values.map(|(_, values)| values).unwrap_or_default();
-        let what = KeyContent::Key { sd: self.sd, mask: self.mask.is_some(), values };
+        let (volatile, mask) = (self.volatile.is_some(), self.mask.is_some());
+        let what = KeyContent::Key { volatile, sd: self.sd, mask, values };
         Some(RoleKey { path, what })
     }
 }

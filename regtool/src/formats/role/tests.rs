@@ -73,7 +73,7 @@ hide = true
             (6, "Machine\\Software\\Web\\Sites".to_owned()),
         ]
     );
-    let KeyContent::Key { sd: Some(sd), mask: true, values } = &role.keys[0].what else {
+    let KeyContent::Key { sd: Some(sd), mask: true, values, .. } = &role.keys[0].what else {
         panic!("{:?}", role.keys[0]);
     };
     assert_eq!((sd.line, sd.item.to_string()), (10, "D:P(A;CI;KA;;;BA)".to_owned()));
@@ -177,7 +177,7 @@ fn fields_that_nobody_knows_are_told() {
     );
     assert_eq!(
         wrong_key("path = 'Machine\\A'\nvalue = {}"),
-        ["4: unknown field value; a key has path, values, sd, mask, link, hide"]
+        ["4: a value with its bytes is written under [[key.value]]"]
     );
     assert_eq!(wrong("name = 'r'\n[key]\npath = 'x'"), ["2: a key is written under [[key]]"]);
     assert_eq!(wrong("name = 'r'\nkey = [1]"), ["2: a key is written under [[key]]"]);
@@ -229,7 +229,7 @@ fn what_does_not_go_together_is_told() {
     assert_eq!(
         wrong_key("path = 'Machine\\A'\nlink = 'Machine\\B'\nvalues = {}\nmask = true"),
         ["5", "6"].map(|line| {
-            format!("{line}: a link has no values: those of the key that it leads to are meant")
+            format!("{line}: a link has nothing of its own: the key that it leads to is meant")
         })
     );
     assert_eq!(

@@ -51,6 +51,43 @@ pub fn value_of(item: &Item) -> Result<Option<Value>, Wrong> {
     }
 }
 
+/// Reads a value that is written with its name as it stands and its bytes.
+pub fn raw_value_of(item: &Item) -> Result<(String, Value), Wrong> {
+    let start = item.span().start;
+    let shape = "a value with its bytes is name = \"…\", type = TYPE, hex = \"…\"";
+    let Some(table) = item.get_ref().as_table() else {
+        return Err((start, shape.to_owned()));
+    };
+    let (mut name, mut code, mut bytes) = (None, None, None);
+    for (field, item) in in_order(table) {
+        let at = item.span().start;
+        match (field.get_ref().as_ref(), item.get_ref()) {
+            ("name", DeValue::String(text)) if !text.contains('\0') => {
+                name = Some(text.to_string())
+            }
+            ("type", DeValue::String(text)) => {
+                let known = data::type_by_name(text);
+                let unknown = || (at, format!("there is no type {text}"));
+                code = Some(known.map(ValueType::code).ok_or_else(unknown)?);
+            }
+            ("type", DeValue::Integer(number)) => {
+                let number = plain_number(number).and_then(|number| u32::try_from(number).ok());
+                code =
+                    Some(number.ok_or_else(|| (at, "a type is a number of 32 bits".to_owned()))?);
+            }
+            ("hex", DeValue::String(text)) => {
+                let read = data::parse(ValueType::Binary, &[text.as_ref()]);
+                bytes = Some(read.map_err(|error| (at, format!("hex {error}")))?);
+            }
+            _ => return Err((at, shape.to_owned())),
+        }
+    }
+    match (name, code, bytes) {
+        (Some(name), Some(value_type), Some(data)) => Ok((name, Value { value_type, data })),
+        _ => Err((start, shape.to_owned())),
+    }
+}
+
 /// Data of a type that is named.
 fn of_type(value_type: ValueType, item: &Item) -> Result<Value, Wrong> {
     let start = item.span().start;
