@@ -4,7 +4,7 @@
 //! data that contradicts it. Nothing here opens the registry.
 //!
 //! - [`entry`]: what the manual says of a key or a value.
-//! - [`file`]: the files, and what can be wrong with them.
+//! - [`mod@file`]: the files, and what can be wrong with them.
 //! - [`manual`]: all of them together, and how to find an entry.
 //! - [`path`]: how people write paths.
 //! - `place`: paths of entries, in which `*` is any name.

@@ -66,12 +66,15 @@ impl Root {
 /// If it is not there: `cargo test` builds only the binaries of the tested package.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
-    let path = test
-        .ancestors()
-        .skip(1)
-        .find(|directory| !directory.ends_with("deps"))
-        .expect("a target directory")
-        .join(name);
+    let beside = test.ancestors().skip(1).find(|directory| !directory.ends_with("deps"));
+    let mut path = beside.expect("a target directory").join(name);
+    if !path.exists() {
+        // Examples of the documentation are built elsewhere.
+        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+        let target =
+            target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
+        path = target.join("debug").join(name);
+    }
     assert!(path.exists(), "{} is not built: run `cargo build --workspace` first", path.display());
     path
 }

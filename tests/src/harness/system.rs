@@ -38,6 +38,18 @@ impl System {
         System { init, directory }
     }
 
+    /// Starts one for an example of a documentation, whose process then lives in it. Call it first.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn for_an_example() -> System {
+        let system = System::start();
+        // SAFETY: an example is a process of its own, and nothing else is done in it yet.
+        unsafe { std::env::set_var("REDOX_HOSTED", system.path()) };
+        system
+    }
+
     /// Its root directory.
     pub fn path(&self) -> &Path {
         self.directory.path()
