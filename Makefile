@@ -39,9 +39,10 @@ test: ## Run all tests: units, properties, whole systems of real processes
 	cargo build $(CARGO_FLAGS) --workspace
 	TMPDIR="$$(cd "$(TARGET)/tmp" && pwd)" cargo test $(CARGO_FLAGS) --workspace
 
-lint: ## Check the layout of the code, clippy's advice, and the licences and origins of dependencies
+lint: ## Check the layout of the code, clippy's advice, documentation, and the licences and origins of dependencies
 	cargo fmt --all --check
 	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps
 	@if command -v cargo-deny >/dev/null; then \
 		set -ex; \
 		cargo fetch $(CARGO_FLAGS); \

@@ -13,7 +13,7 @@
 //! Init waits for readiness, and Redox's for ever: a daemon that does not come up must not keep the system from
 //! booting. So when the delays between its deaths are at their longest, the supervisor tells init itself.
 //!
-//! A child that ends with code 0 or [`EXIT_USAGE`](crate::EXIT_USAGE) means it: the supervisor ends with
+//! A child that ends with code 0 or [`crate::EXIT_USAGE`] means it: the supervisor ends with
 //! the same code. Any other end, by a signal or with another code, is a death. On SIGTERM or SIGINT the
 //! supervisor closes the lifeline, waits for the child's end and ends with 0.
 
