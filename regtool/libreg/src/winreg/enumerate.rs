@@ -31,7 +31,7 @@ impl<T> Read<T> {
 }
 
 fn subkeys(key: &RegKey) -> io::Result<Vec<io::Result<String>>> {
-    let key = key.usable(Access::ENUMERATE_SUB_KEYS)?;
+    let key = key.opened(Access::ENUMERATE_SUB_KEYS)?;
     let names = key.subkeys(false).map(|subkey| match subkey {
         Ok(subkey) => Ok(names::to_windows(&subkey.name)),
         Err(error) => Err(super::io_error(error)),
@@ -40,7 +40,7 @@ fn subkeys(key: &RegKey) -> io::Result<Vec<io::Result<String>>> {
 }
 
 fn values(key: &RegKey) -> io::Result<Vec<io::Result<(String, RegValue<'static>)>>> {
-    let key = key.usable(Access::QUERY_VALUE)?;
+    let key = key.opened(Access::QUERY_VALUE)?;
     let values = key.values().map(|value| match value {
         Ok(value) => Ok((value.name, RegValue::of_ours(value.value_type, value.data))),
         Err(error) => Err(super::io_error(error)),

@@ -81,7 +81,7 @@ const PER_DAY: i64 = 86_400;
 
 impl FileTime {
     /// Of a time of the registry, in nanoseconds since 1970. What is before 1601 becomes that.
-    pub(crate) fn of_nanoseconds(time: i64) -> FileTime {
+    pub fn of_nanoseconds(time: i64) -> FileTime {
         let intervals = time.div_euclid(100).saturating_add(UNTIL_1970 * PER_SECOND).max(0) as u64;
         let (low, high) = (intervals as u32, (intervals >> 32) as u32);
         FileTime(FILETIME { dwLowDateTime: low, dwHighDateTime: high })

@@ -46,18 +46,18 @@ enum Place {
 }
 
 /// A handle that can be used.
-pub(super) enum Usable<'a> {
+enum Opened<'a> {
     Borrowed(&'a Key),
     Own(Key),
 }
 
-impl Deref for Usable<'_> {
+impl Deref for Opened<'_> {
     type Target = Key;
 
     fn deref(&self) -> &Key {
         match self {
-            Usable::Borrowed(key) => key,
-            Usable::Own(key) => key,
+            Opened::Borrowed(key) => key,
+            Opened::Own(key) => key,
         }
     }
 }
@@ -96,11 +96,15 @@ impl RegKey {
         self.open("", access, 0).map_err(io_error)
     }
 
-    /// A handle for what needs these rights: this one, or, of a key that is always open, a new one.
-    pub(super) fn usable(&self, access: Access) -> io::Result<Usable<'_>> {
+    /// The key as ours: this handle with the rights that it has, or, of a key that is always open, a new one with these
+    /// rights.
+    ///
+    /// # Errors
+    /// `PermissionDenied`: a right is missing.
+    pub fn opened(&self, access: Access) -> io::Result<impl Deref<Target = Key> + '_> {
         match &self.place {
-            Place::Open(key) => Ok(Usable::Borrowed(key)),
-            Place::Predefined(_) => self.key(access).map(Usable::Own),
+            Place::Open(key) => Ok(Opened::Borrowed(key)),
+            Place::Predefined(_) => self.key(access).map(Opened::Own),
         }
     }
 
@@ -321,7 +325,7 @@ impl RegKey {
     /// # Errors
     /// `PermissionDenied`: it takes KEY_READ.
     pub fn query_info(&self) -> io::Result<RegKeyMetadata> {
-        let key = self.usable(Access::KEY_READ)?;
+        let key = self.opened(Access::KEY_READ)?;
         let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
         let details = key.info().map_err(io_error)?.details.ok_or_else(denied)?;
         let mut info = RegKeyMetadata {
@@ -458,7 +462,7 @@ impl RegKey {
     /// # Errors
     /// `NotFound`, `PermissionDenied`.
     pub fn get_raw_value<N: AsRef<OsStr>>(&self, name: N) -> io::Result<RegValue<'static>> {
-        let key = self.usable(Access::QUERY_VALUE)?;
+        let key = self.opened(Access::QUERY_VALUE)?;
         let value = key.value(text(name.as_ref())?).map_err(io_error)?;
         Ok(RegValue::of_ours(value.value_type, value.data))
     }
@@ -477,7 +481,7 @@ impl RegKey {
     /// `PermissionDenied`; `InvalidInput`: text of an odd number of bytes.
     pub fn set_raw_value<N: AsRef<OsStr>>(&self, name: N, value: &RegValue<'_>) -> io::Result<()> {
         let Value { value_type, data } = value.ours()?;
-        let key = self.usable(Access::SET_VALUE)?;
+        let key = self.opened(Access::SET_VALUE)?;
         let written = key.set_value(text(name.as_ref())?, value_type, &data, &SetValue::default());
         written.map(drop).map_err(io_error)
     }
@@ -487,7 +491,7 @@ impl RegKey {
     /// # Errors
     /// `NotFound`, `PermissionDenied`.
     pub fn delete_value<N: AsRef<OsStr>>(&self, name: N) -> io::Result<()> {
-        let key = self.usable(Access::SET_VALUE | Access::QUERY_VALUE)?;
+        let key = self.opened(Access::SET_VALUE | Access::QUERY_VALUE)?;
         let name = text(name.as_ref())?;
         // For the registry itself, to delete what is not there is no error. Who may not look is not told.
         match key.value(name) {
