@@ -27,8 +27,9 @@ REDOX_BUILD := CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 CARGO_INC
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 28
 
-build: ## Build redox-hosted, lcs-scheme, loregd, regtool and regman (in target/release)
+build: ## Build redox-hosted, lcs-scheme, loregd, regtool, regman and libreg.so (in target/release)
 	cargo build $(CARGO_FLAGS) --release --bins -p hosted -p lcs-scheme -p loregd -p regtool -p regman
+	cargo build $(CARGO_FLAGS) --release -p libreg-c
 
 run: build ## Start the registry under target/run, show a tour, and open regtool's shell on a terminal
 	mkdir -p "$(TARGET)"

@@ -99,8 +99,23 @@ pub enum Damage {
         /// And is.
         actual: u64,
     },
-    /// Something cannot be read, nor what is below it.
-    Unreadable(Place, regf::Error),
+    /// Something there cannot be read, nor what is below it.
+    Unreadable(Place, Part, regf::Error),
+}
+
+/// A part of a key or a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A key below it.
+    Subkey,
+    /// The list of these.
+    Subkeys,
+    /// A value, not even its name.
+    Value,
+    /// The list of these.
+    Values,
+    /// The data of a value.
+    Data,
 }
 
 impl fmt::Display for Damage {
@@ -114,7 +129,17 @@ impl fmt::Display for Damage {
             Damage::Cut { expected, actual } => {
                 write!(f, "cut off: {actual} bytes of {expected}")
             }
-            Damage::Unreadable(place, error) => write!(f, "{place}: {error}"),
+            Damage::Unreadable(place, part, error) => write!(
+                f,
+                "{place}: {} cannot be read: {error}",
+                match part {
+                    Part::Subkey => "a key below it",
+                    Part::Subkeys => "the list of the keys below it",
+                    Part::Value => "one of its values",
+                    Part::Values => "the list of its values",
+                    Part::Data => "the data",
+                }
+            ),
         }
     }
 }
@@ -237,9 +262,9 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn damaged(&mut self, key: &[String], value: Option<String>, error: regf::Error) {
-        let place = Place { key: key.to_owned(), value };
-        self.hive.damage.push(Damage::Unreadable(place, error));
+    fn damaged(&mut self, key: &[String], part: Part, error: regf::Error) {
+        let place = Place { key: key.to_owned(), value: None };
+        self.hive.damage.push(Damage::Unreadable(place, part, error));
     }
 
     /// Reads a key, which is below a path or the root, and gives the keys below it.
@@ -249,11 +274,11 @@ impl Walk<'_> {
             Ok(node) if self.seen.insert(offset) && above.len() < MAX_DEPTH => node,
             Ok(_) => {
                 let error = regf::Error::CorruptHive("a key that is in two places".to_owned());
-                self.damaged(&above, None, error);
+                self.damaged(&above, Part::Subkey, error);
                 return Vec::new();
             }
             Err(error) => {
-                self.damaged(&above, None, error);
+                self.damaged(&above, Part::Subkey, error);
                 return Vec::new();
             }
         };
@@ -269,12 +294,12 @@ impl Walk<'_> {
         let mut key = HiveKey { path, values: Vec::new() };
         match self.cells.values(&node) {
             Ok(offsets) => offsets.into_iter().for_each(|offset| self.value(&mut key, offset)),
-            Err(error) => self.damaged(&key.path, None, error),
+            Err(error) => self.damaged(&key.path, Part::Values, error),
         }
         let below = match self.cells.subkeys(&node) {
             Ok(offsets) => offsets.into_iter().map(|offset| (key.path.clone(), offset)).collect(),
             Err(error) => {
-                self.damaged(&key.path, None, error);
+                self.damaged(&key.path, Part::Subkeys, error);
                 Vec::new()
             }
         };
@@ -285,12 +310,16 @@ impl Walk<'_> {
     fn value(&mut self, key: &mut HiveKey, offset: u32) {
         let value = match self.cells.data(offset).and_then(|data| KeyValue::parse(&data)) {
             Ok(value) => value,
-            Err(error) => return self.damaged(&key.path, None, error),
+            Err(error) => return self.damaged(&key.path, Part::Value, error),
         };
         let name = value.name();
         let data = match self.cells.value_data(&value) {
             Ok(data) => data,
-            Err(error) => return self.damaged(&key.path, Some(name), error),
+            Err(error) => {
+                let place = Place { key: key.path.clone(), value: Some(name) };
+                self.hive.damage.push(Damage::Unreadable(place, Part::Data, error));
+                return;
+            }
         };
         let place = || Place { key: key.path.clone(), value: Some(name.clone()) };
         if name.contains('\0') {
