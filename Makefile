@@ -57,6 +57,8 @@ redox-check: ## Build for Redox what runs there, with all but its C library, and
 		set -ex; \
 		$(REDOX_RUST) $(REDOX_BUILD) cargo build $(CARGO_FLAGS) -Zbuild-std=std,panic_abort \
 			--target $(REDOX_TARGET) --bins $(addprefix -p ,$(REDOX_PROGRAMS)); \
+		$(REDOX_RUST) $(REDOX_BUILD) cargo build $(CARGO_FLAGS) -Zbuild-std=std,panic_abort \
+			--target $(REDOX_TARGET) -p libreg-c; \
 		sh recipes/check-symbols.sh \
 			$(addprefix "$(TARGET)"/redox/$(REDOX_TARGET)/debug/,$(REDOX_PROGRAMS)); \
 	elif [ "$$CI" = true ]; then \

@@ -1,18 +1,21 @@
 //! Backup and restore: a key with all below it, in all layers, as a stream of bytes.
 //!
-//! ```no_run
-//! use std::fs::File;
-//!
-//! use libreg::{Access, Registry};
+//! ```
+//! use libreg::{Access, CreateKey, Registry, SetValue, ValueType};
 //!
 //! # fn main() -> std::io::Result<()> {
+//! # let _system = registry_tests::harness::System::for_an_example();
 //! let registry = Registry::open()?;
-//! let key = registry.open_key(r"Machine\Software\Editor", Access::MAXIMUM_ALLOWED)?;
-//! std::io::copy(&mut key.backup()?, &mut File::create_new("editor.backup")?)?;
+//! let key = registry.create_key("Machine/Editor", Access::KEY_ALL_ACCESS, &CreateKey::default())?;
+//! key.set_value("Tabs", ValueType::Sz.code(), b"4", &SetValue::default())?;
+//! let mut stream = Vec::new();
+//! std::io::copy(&mut key.backup()?, &mut stream)?;
 //!
+//! key.set_value("Tabs", ValueType::Sz.code(), b"8", &SetValue::default())?;
 //! let mut restore = key.restore()?;
-//! std::io::copy(&mut File::open("editor.backup")?, &mut restore)?;
+//! std::io::copy(&mut stream.as_slice(), &mut restore)?;
 //! restore.finish()?;
+//! assert_eq!(key.value("Tabs")?.data, b"4");
 //! # Ok(())
 //! # }
 //! ```

@@ -24,6 +24,27 @@ impl Registry {
     /// A root with more in its view. What is opened or begun from it has its view, and a view never gets
     /// less again.
     ///
+    /// ```
+    /// use libreg::{Access, CreateKey, Registry, SetValue, ValueType, ViewOptions};
+    ///
+    /// # fn main() -> Result<(), libreg::Error> {
+    /// # let _system = registry_tests::harness::System::for_an_example();
+    /// let registry = Registry::open()?;
+    /// let made = |path| registry.create_key(path, Access::KEY_ALL_ACCESS, &CreateKey::default());
+    /// let trial = made("Machine/System/Registry/Layers/trial")?;
+    /// trial.set_value("Enabled", ValueType::Dword.code(), &[0; 4], &SetValue::default())?;
+    /// let how = SetValue { layer: Some("trial"), ..SetValue::default() };
+    /// made("Machine/Editor")?.set_value("Tabs", ValueType::Sz.code(), b"8", &how)?;
+    ///
+    /// // Nobody sees what is in a layer that is disabled, but those in whose view it is.
+    /// let view = registry.view(&ViewOptions { private_layers: &["trial"], ..ViewOptions::default() })?;
+    /// let tabs = |registry: &Registry| registry.open_key("Machine/Editor", Access::KEY_READ)?.value("Tabs");
+    /// assert!(tabs(&registry).is_err_and(|error| error.is_not_found()));
+    /// assert_eq!(tabs(&view)?.data, b"8");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// ENOENT: no such scope or layer. EACCES: CREATE_SUB_KEY is not granted on the key of a scope or layer.
     /// EPERM: a layer with a precedence above 0, which takes SeTcb. ENOSPC: more than a view can have. EBADF:

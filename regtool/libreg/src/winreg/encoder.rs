@@ -4,6 +4,27 @@
 //! `REG_BINARY`; signed numbers and those with a fraction become text, as `winreg` has it. Structures and maps are
 //! subkeys, `None` is a value that is not there. What `winreg` refuses and is taken here: lists of texts
 //! (`REG_MULTI_SZ`), variants without data (their name, as text), and structures around one field.
+//!
+#![cfg_attr(feature = "serialization-serde", doc = "```")]
+#![cfg_attr(not(feature = "serialization-serde"), doc = "```ignore")]
+//! use libreg::HKCU;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, Deserialize, PartialEq, Serialize)]
+//! struct Editor {
+//!     tabs: u32,
+//!     font: Option<String>,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let _system = registry_tests::harness::System::for_an_example();
+//! let (key, _) = HKCU.create_subkey(r"Software\Editor")?;
+//! key.encode(&Editor { tabs: 4, font: None })?;
+//! let editor: Editor = key.decode()?;
+//! assert_eq!(editor, Editor { tabs: 4, font: None });
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fmt;
 use std::io;

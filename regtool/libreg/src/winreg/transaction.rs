@@ -1,4 +1,19 @@
 //! Transactions, by the names of `winreg`.
+//!
+//! ```
+//! use libreg::{HKCU, transaction::Transaction};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! # let _system = registry_tests::harness::System::for_an_example();
+//! let transaction = Transaction::new()?;
+//! let (key, _) = HKCU.create_subkey_transacted(r"Software\Editor", &transaction)?;
+//! key.set_value("Tabs", &4u32)?;
+//! assert!(HKCU.open_subkey(r"Software\Editor").is_err());
+//! transaction.commit()?;
+//! assert!(HKCU.open_subkey(r"Software\Editor").is_ok());
+//! # Ok(())
+//! # }
+//! ```
 
 use std::io;
 
