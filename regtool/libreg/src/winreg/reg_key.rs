@@ -425,6 +425,14 @@ impl RegKey {
     /// `NotFound`, `PermissionDenied`.
     pub fn delete_subkey_all<P: AsRef<OsStr>>(&self, path: P) -> io::Result<()> {
         let path = super::path(path.as_ref())?;
+        if !path.is_empty() {
+            // A link is deleted, and not what it leads to.
+            let access = Access::DELETE | Access::READ_CONTROL;
+            let key = self.open(&path, access, REG_OPTION_OPEN_LINK).map_err(io_error)?;
+            if key.info().map_err(io_error)?.details.is_some_and(|details| details.link) {
+                return key.delete(None).map_err(io_error);
+            }
+        }
         let mut access = Access::ENUMERATE_SUB_KEYS | Access::QUERY_VALUE | Access::SET_VALUE;
         access.set(Access::DELETE, !path.is_empty());
         self.at_once(&path, access, |key| {
