@@ -15,7 +15,7 @@ use crate::output::{self, Out};
 use crate::path::is_separator;
 
 /// Where the layers are.
-pub(super) const LAYERS: &str = "Machine\\System\\Registry\\Layers";
+pub const LAYERS: &str = "Machine\\System\\Registry\\Layers";
 const PENDING_DELETION: &str = "Machine\\System\\Registry\\PendingDeletion";
 
 /// A DWORD; 0 if it is not there.

@@ -38,6 +38,9 @@ use crate::exit::Failure;
 use crate::path::{Path, PathError};
 use crate::shell;
 
+pub use layer::LAYERS;
+pub use scope::SCOPES;
+
 /// The hive that every path of a user can begin with, though no source has it.
 pub const CURRENT_USER: &str = "CurrentUser";
 

@@ -9,7 +9,8 @@ use crate::cli::{ScopeCreate, ScopeList, ScopeName, Scopes};
 use crate::exit::Failure;
 use crate::output::{self, Out};
 
-const SCOPES: &str = "Machine\\System\\Registry\\Scopes";
+/// Where the scopes are.
+pub const SCOPES: &str = "Machine\\System\\Registry\\Scopes";
 
 pub fn scope(session: &mut Session, command: &Scopes) -> Result<(), Failure> {
     match command {

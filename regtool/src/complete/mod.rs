@@ -12,15 +12,12 @@ use clap::ArgMatches;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter, complete};
 use libreg::{Access, ValueType, fold};
 
-use crate::commands::{CURRENT_USER, Session};
+use crate::commands::{CURRENT_USER, LAYERS, SCOPES, Session};
 use crate::exit::Failure;
 use crate::path::is_separator;
 
 /// No more than these are looked up: nobody reads a longer list.
 const MAX_CANDIDATES: usize = 1000;
-
-const LAYERS: &str = "Machine\\System\\Registry\\Layers";
-const SCOPES: &str = "Machine\\System\\Registry\\Scopes";
 
 /// The registry that names are looked up in.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use libredox::errno::*;
 use libreg::{Attempt, Error};
 
 /// An error code; 0 is none. The names are those of winerror.h.
@@ -37,23 +38,6 @@ pub enum Code {
 
 /// What a function of this library does, or why not.
 pub type Outcome<T = ()> = Result<T, Code>;
-
-/// Numbers of Redox's errors, as libreg gives them.
-mod errno {
-    pub const ENOMEM: i32 = 12;
-    pub const EBUSY: i32 = 16;
-    pub const EEXIST: i32 = 17;
-    pub const EINVAL: i32 = 22;
-    pub const ENFILE: i32 = 23;
-    pub const EMFILE: i32 = 24;
-    pub const ENOSPC: i32 = 28;
-    pub const EROFS: i32 = 30;
-    pub const ENAMETOOLONG: i32 = 36;
-    pub const ENOTEMPTY: i32 = 39;
-    pub const EBADF: i32 = 9;
-    pub const EAGAIN: i32 = 11;
-    pub const ETIMEDOUT: i32 = 110;
-}
 
 impl From<Error> for Code {
     fn from(error: Error) -> Code {
@@ -96,19 +80,19 @@ impl Code {
         }
         match errno {
             // As Windows: a key with keys below it is not deleted.
-            errno::ENOTEMPTY => Code::AccessDenied,
-            errno::ETIMEDOUT => Code::Timeout,
+            ENOTEMPTY => Code::AccessDenied,
+            ETIMEDOUT => Code::Timeout,
             _ if error.is_unavailable() => Code::NotReady,
-            errno::ENOMEM => Code::NotEnoughMemory,
-            errno::EBUSY => Code::Busy,
-            errno::EEXIST => Code::AlreadyExists,
-            errno::EINVAL => Code::InvalidParameter,
-            errno::ENFILE | errno::EMFILE => Code::TooManyOpenFiles,
-            errno::ENOSPC => Code::DiskFull,
-            errno::EROFS => Code::WriteProtect,
-            errno::ENAMETOOLONG => Code::FilenameExceedsRange,
-            errno::EBADF => Code::InvalidHandle,
-            errno::EAGAIN => Code::TransactionConflict,
+            ENOMEM => Code::NotEnoughMemory,
+            EBUSY => Code::Busy,
+            EEXIST => Code::AlreadyExists,
+            EINVAL => Code::InvalidParameter,
+            ENFILE | EMFILE => Code::TooManyOpenFiles,
+            ENOSPC => Code::DiskFull,
+            EROFS => Code::WriteProtect,
+            ENAMETOOLONG => Code::FilenameExceedsRange,
+            EBADF => Code::InvalidHandle,
+            EAGAIN => Code::TransactionConflict,
             _ => Code::InvalidData,
         }
     }
@@ -130,10 +114,10 @@ mod tests {
         assert_eq!(of(open(), 13), Code::AccessDenied);
         assert_eq!(of(Attempt::ListValues, 2), Code::KeyDeleted);
         assert_eq!(of(Attempt::QueryValue { name: "v".to_owned() }, 2), Code::FileNotFound);
-        assert_eq!(of(Attempt::DeleteKey { layer: None }, errno::ENOTEMPTY), Code::AccessDenied);
+        assert_eq!(of(Attempt::DeleteKey { layer: None }, ENOTEMPTY), Code::AccessDenied);
         assert_eq!(of(Attempt::Connect, 2), Code::NotReady);
-        assert_eq!(of(open(), errno::ETIMEDOUT), Code::Timeout);
-        assert_eq!(of(open(), errno::EMFILE), Code::TooManyOpenFiles);
+        assert_eq!(of(open(), ETIMEDOUT), Code::Timeout);
+        assert_eq!(of(open(), EMFILE), Code::TooManyOpenFiles);
         assert_eq!(Code::MoreData as i32, 234);
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use libreg::enums::REG_OPTION_VOLATILE;
 use libreg::security::{Parts, SecurityDescriptor};
 use libreg::windows::{Value, names};
-use libreg::{Access, Key, NamedValue, RegKey, SetValue, Subkey, WatchFilter};
+use libreg::{Access, Key, NamedValue, RegKey, SetValue, Subkey, Watch, WatchFilter};
 
 use crate::codes::{Code, Outcome};
-use crate::handles::{Handle, Number, find, insert, lock};
+use crate::handles::{Number, find, insert, lock};
 use crate::text::{Form, Text};
 
 /// Opens a key, and gives its handle.
@@ -160,7 +160,7 @@ fn watched<T>(
     key: Number,
     subtree: bool,
     filter: u32,
-    work: impl FnOnce(&Handle, &mut libreg::Watch) -> Outcome<T>,
+    work: impl FnOnce(&mut Watch) -> Outcome<T>,
 ) -> Outcome<T> {
     let handle = find(key)?;
     let mut watch = lock(&handle.watch);
@@ -173,12 +173,12 @@ fn watched<T>(
             none.insert(Key::watch(&opened, wanted, subtree)?)
         }
     };
-    work(&handle, watch)
+    work(watch)
 }
 
 /// Waits until something has changed since it was watched first, or since this was told last.
 pub fn wait_for_change(key: Number, subtree: bool, filter: u32) -> Outcome {
-    watched(key, subtree, filter, |_, watch| {
+    watched(key, subtree, filter, |watch| {
         watch.next().ok_or(Code::KeyDeleted)??;
         // One answer for all that has changed.
         while watch.try_next()?.is_some() {}
@@ -189,5 +189,5 @@ pub fn wait_for_change(key: Number, subtree: bool, filter: u32) -> Outcome {
 /// A descriptor that is readable when something has changed.
 pub fn watch_descriptor(key: Number, subtree: bool, filter: u32) -> Outcome<i32> {
     use std::os::fd::AsRawFd;
-    watched(key, subtree, filter, |_, watch| Ok(watch.as_raw_fd()))
+    watched(key, subtree, filter, |watch| Ok(watch.as_raw_fd()))
 }

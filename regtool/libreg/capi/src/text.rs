@@ -1,6 +1,5 @@
 //! The two forms of each function: `A`, whose text is UTF-8, and `W`, whose text is UTF-16LE.
 
-use libreg::ValueType;
 use libreg::windows::{self, Value, utf16};
 
 use crate::codes::{Code, Outcome};
@@ -46,11 +45,7 @@ impl Form {
     /// REG_BINARY, and so is what has a type without a name.
     pub fn data(self, value_type: u32, data: Vec<u8>) -> (u32, Vec<u8>) {
         let (code, bytes, _) = windows::to_windows(&Value { value_type, data });
-        let is_text = matches!(
-            ValueType::from_code(code),
-            Some(ValueType::Sz | ValueType::ExpandSz | ValueType::Link | ValueType::MultiSz)
-        );
-        if self == Form::A && is_text {
+        if self == Form::A && windows::is_text(code) {
             return (code, utf16::to_wtf8(utf16::units_of_le(&bytes)));
         }
         (code, bytes)
@@ -69,8 +64,7 @@ impl Form {
         if value.value_type != code {
             return Err(Code::InvalidParameter);
         }
-        let is_text = matches!(code, 1 | 2 | 6 | 7);
-        if self == Form::A && is_text && utf16::from_wtf8(&value.data).is_none() {
+        if self == Form::A && windows::is_text(code) && utf16::from_wtf8(&value.data).is_none() {
             return Err(Code::NoUnicodeTranslation);
         }
         Ok(value)

@@ -52,6 +52,11 @@ impl fmt::Display for Inexact {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownType(pub u32);
 
+/// Whether data of this type is text, and so another one on Windows.
+pub fn is_text(code: u32) -> bool {
+    ValueType::from_code(code).and_then(Terminators::of).is_some()
+}
+
 /// Takes over data of a Windows value, its text UTF-16LE.
 ///
 /// # Errors

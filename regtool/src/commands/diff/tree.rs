@@ -60,7 +60,7 @@ impl Tree {
     }
 
     fn write(&mut self, root: &Path, planned: &PlannedKey) {
-        let path = path_of(planned);
+        let path = plan::path_of(&planned.path);
         let Some(place) = below(root, &path) else {
             return;
         };
@@ -111,7 +111,8 @@ pub fn root_of(plan: &Plan, hint: Option<&Path>) -> Option<Path> {
         Phase::Write(levels) => Some(levels),
         Phase::Delete { .. } | Phase::Hide { .. } => None,
     });
-    let named = levels.flatten().flatten().filter(|key| key.named).map(path_of);
+    let named =
+        levels.flatten().flatten().filter(|key| key.named).map(|key| plan::path_of(&key.path));
     let common = named.reduce(|one, other| {
         let pairs = one.names().iter().zip(other.names());
         let alike = pairs.take_while(|(one, other)| fold(one) == fold(other));
@@ -121,10 +122,6 @@ pub fn root_of(plan: &Plan, hint: Option<&Path>) -> Option<Path> {
         Some(hint) if below(hint, &common).is_some() => Some(hint.clone()),
         _ => (!common.is_root()).then_some(common),
     }
-}
-
-fn path_of(key: &PlannedKey) -> Path {
-    Path::from(key.path.split('\\').map(str::to_owned).collect::<Vec<_>>())
 }
 
 /// The folded names that lead from one key to another one below it, none to itself.

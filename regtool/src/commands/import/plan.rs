@@ -32,6 +32,11 @@ pub struct Planned {
     pub steps: usize,
 }
 
+/// The path of a key that is spelled with `\\` between its names, as a plan has it.
+pub fn path_of(spelled: &str) -> Path {
+    Path::from(spelled.split('\\').map(str::to_owned).collect::<Vec<_>>())
+}
+
 /// What belongs together.
 #[derive(Debug)]
 pub enum Phase {

@@ -4,7 +4,7 @@
 use libreg::{Access, Registry};
 
 use super::layer::PolicyLayer;
-use super::plan::{Phase, Plan};
+use super::plan::{Phase, Plan, path_of};
 use crate::commands::changes::Changes;
 use crate::commands::diff::{self, Tree};
 use crate::exit::Failure;
@@ -61,8 +61,4 @@ fn read(registry: &Registry, path: &Path, below: bool, tree: &mut Tree) -> Resul
         Err(error) if error.is_not_found() => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-fn path_of(path: &str) -> Path {
-    Path::from(path.split('\\').map(str::to_owned).collect::<Vec<_>>())
 }

@@ -46,7 +46,7 @@ pub fn from_windows(
     bytes: &[u8],
     form: TextForm,
 ) -> Result<(Value, Option<Inexact>), UnknownType> {
-    let is_text = matches!(code, 1 | 2 | 6 | 7);
+    let is_text = windows::is_text(code);
     let (value, inexact) = match form {
         TextForm::Ansi if is_text => windows::from_utf8(code, decode_ansi(bytes).into_bytes())?,
         _ => windows::from_windows(code, bytes)?,

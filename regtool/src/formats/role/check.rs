@@ -43,12 +43,8 @@ pub fn link_target(text: &str) -> Result<Path, String> {
     Ok(path)
 }
 
-/// Reads the path of a key.
-pub fn any_path(text: &str) -> Result<Path, String> {
-    absolute(text)
-}
-
-fn absolute(text: &str) -> Result<Path, String> {
+/// Reads the path of a key, in whatever hive.
+pub fn absolute(text: &str) -> Result<Path, String> {
     let path = Path::parse(text).map_err(|error| match error {
         PathError::EmptyComponent(_) => "has an empty name between two separators",
         PathError::Root => "is empty",

@@ -177,7 +177,7 @@ impl Reader {
             match field.get_ref().as_ref() {
                 "path" => {
                     fields.has_path = true;
-                    let read = if self.is_role { check::key_path } else { check::any_path };
+                    let read = if self.is_role { check::key_path } else { check::absolute };
                     fields.path = self.text("path", item, read);
                 }
                 "sd" => fields.sd = self.text("sd", item, descriptor),
