@@ -230,7 +230,7 @@ impl SchemeSync for Echo {
         ctx: &CallerCtx,
     ) -> Result<usize> {
         match Verb::from_word(metadata[0]).ok_or(Error::new(EINVAL))? {
-            Verb::Echo => Ok(payload.len()),
+            Verb::Echo => Ok(metadata.get(1).map_or(payload.len(), |length| *length as usize)),
             Verb::Invert => {
                 payload.iter_mut().for_each(|byte| *byte = !*byte);
                 Ok(payload.len())

@@ -1,0 +1,266 @@
+//! Whether it matters how much there is: a system with a thousand keys and one with a million, side by side.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use lcs_abi::Guid;
+use lcs_abi::rsi::{Changes, KeyRecord, Mutation, Name, PathEntry, Request, Target, ValueEntry};
+use lcs_abi::security::{Access, MACHINE_ROOT_SD};
+use lcs_abi::value::ValueType;
+use libredox::Fd;
+use libredox::flag::{O_CLOEXEC, O_RDONLY};
+use libreg::Registry;
+use loregd::hive::Hive;
+use loregd::store::RedbStore;
+use registry_tests::handles;
+use registry_tests::harness::Root;
+use registry_tests::memory::Memory;
+
+use crate::client;
+use crate::figures::{Better, Figures, in_turns, nanoseconds, report};
+use crate::system::{Cores, System, has_two_cores, this_program};
+
+/// What there is to choose from.
+pub const NAMES: [&str; 5] =
+    ["scale_read", "scale_open_cold", "scale_write", "scale_start", "memory"];
+
+/// Keys of the two systems: so many below so many. Each has five values.
+const SMALL: (u64, u64) = (10, 100);
+const LARGE: (u64, u64) = (1000, 1000);
+const VALUES: u64 = 5;
+
+/// In a client that is in between: the large system's root directory.
+const OTHER: &str = "REGISTRY_BENCH_OTHER";
+/// And what it is to be there.
+const THERE: &str = "REGISTRY_BENCH_THERE";
+/// A client that opens the way from the large system to the small one.
+const BETWEEN: &str = "between";
+/// A client that reads everything.
+const READER: &str = "reader";
+
+/// What CacheBytes is for, besides: handles, buffers, the program itself.
+const BESIDE_CACHE: u64 = 24 << 20;
+
+pub fn run(wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<()> {
+    let roots = [Root::new(), Root::new()];
+    fill(roots[0].path(), SMALL)?;
+    fill(roots[1].path(), LARGE)?;
+    let [small, large] = roots;
+    let mut systems = [System::start_in(small, Cores::One)?, System::start_in(large, Cores::One)?];
+    for (name, aim) in [("scale_read", 1.05), ("scale_open_cold", 2.0), ("scale_write", 1.3)] {
+        if wanted(name) {
+            let one = side_by_side(&mut systems, name, Cores::One)?;
+            let two = has_two_cores().then(|| side_by_side(&mut systems, name, Cores::Two));
+            report(name, aim, Better::Less, one, two.transpose()?);
+        }
+    }
+    if wanted("memory") {
+        systems[1].spread(Cores::Two)?;
+        memory(&systems[1])?;
+    }
+    if wanted("scale_start") {
+        report("scale_start", 1.5, Better::Less, start(&mut systems)?, None);
+    }
+    Ok(())
+}
+
+/// Measures in a client that has both registries.
+fn side_by_side(systems: &mut [System; 2], name: &str, cores: Cores) -> anyhow::Result<Figures> {
+    for system in &mut *systems {
+        system.spread(cores)?;
+    }
+    let [small, large] = &*systems;
+    let mut between = this_program()?;
+    between.env(client::NAME, BETWEEN).env(THERE, name).env(OTHER, large.root.path());
+    small.run(&mut between).context(name.to_owned())
+}
+
+/// A client of this module; `None` if it has handed on its task. In the large system the small one is `small`.
+pub fn run_client(name: &str) -> anyhow::Result<Option<Figures>> {
+    let (small, large) = match name {
+        BETWEEN => {
+            let small = Fd::open("/scheme/reg", O_RDONLY, 0)?;
+            let other = std::env::var_os(OTHER).context("no other system")?;
+            let mut command = this_program()?;
+            command.env("REDOX_HOSTED", other).env(client::NAME, std::env::var(THERE)?);
+            command.env(hosted::NAMES, format!("small={}", small.raw()));
+            ensure!(command.status()?.success(), "the client failed");
+            return Ok(None);
+        }
+        READER => return read_all().map(Some),
+        _ => (Fd::open("/scheme/small", O_RDONLY | O_CLOEXEC, 0)?, handles::root()),
+    };
+    let all = Access::KEY_ALL_ACCESS;
+    let opened = |root: &Fd| handles::open(root, &path(3, 4), all);
+    let (base, ours) = (opened(&small)?, opened(&large)?);
+    let read = |key: &Fd| Ok(handles::value(key, "Value2").map(drop)?);
+    let write = |key: &Fd| {
+        handles::set(key, None, "Value2", ValueType::Binary, &[7; 32])?;
+        anyhow::Ok(())
+    };
+    match name {
+        "scale_read" => in_turns(201, 100, || read(&base), || read(&ours)),
+        "scale_write" => in_turns(201, 3, || write(&base), || write(&ours)),
+        "scale_open_cold" => open_cold(&small, &large),
+        other => anyhow::bail!("there is no client {other}"),
+    }
+    .map(Some)
+}
+
+/// Where the key with these numbers is.
+fn path(above: u64, below: u64) -> String {
+    format!(r"Machine\Bulk\Key{above}\Key{below}")
+}
+
+/// Keys are opened of which LCS remembers nothing, nor of those that lead to them.
+fn open_cold(small: &Fd, large: &Fd) -> anyhow::Result<Figures> {
+    const ROUNDS: u64 = 101;
+    for root in [small, large] {
+        let settings = handles::open(root, r"Machine\System\Registry", Access::KEY_ALL_ACCESS)?;
+        let least = (1_u64 << 20).to_le_bytes();
+        handles::set(&settings, None, "CacheBytes", ValueType::Qword, &least)?;
+        // What takes the place of all else in the cache.
+        let other = handles::create(root, r"Machine\Other")?;
+        for number in 0..32 {
+            let name = format!("Value{number}");
+            handles::set(&other, None, &name, ValueType::Binary, &[7; 60_000])?;
+        }
+    }
+    let mut seed = 1_u64;
+    let mut time = |root: &Fd, (above, below): (u64, u64)| {
+        let other = handles::open(root, r"Machine\Other", Access::KEY_READ)?;
+        for number in 0..32 {
+            // Too large for the buffer, which is told when all has been read.
+            let _ = handles::value(&other, &format!("Value{number}"));
+        }
+        let misses =
+            || handles::status(root).map(|status| status.details.map(|more| more.cache.misses));
+        // As random as it must be: a linear congruential generator, its upper bits.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let path = path((seed >> 33) % above, (seed >> 43) % below);
+        let before = misses()?;
+        let start = Instant::now();
+        let key = handles::open(root, &path, Access::KEY_READ)?;
+        let time = nanoseconds(start.elapsed());
+        drop(key);
+        ensure!(misses()? > before, "{path} was remembered");
+        anyhow::Ok(time)
+    };
+    let rounds = (0..ROUNDS).map(|_| Ok([time(small, SMALL)?, time(large, LARGE)?]));
+    Ok(Figures::of_rounds(&rounds.collect::<anyhow::Result<Vec<_>>>()?))
+}
+
+/// loregd, which was told to end, from its start until its hives are in service.
+fn start(systems: &mut [System; 2]) -> anyhow::Result<Figures> {
+    const ROUNDS: usize = 11;
+    let time = |system: &mut System| {
+        system.loregd.terminate();
+        let data = system.root.path().join("var/lib/loregd").display().to_string();
+        let start = Instant::now();
+        system.loregd = system.root.daemon("loregd", &["--data", &data]);
+        anyhow::Ok(nanoseconds(start.elapsed()))
+    };
+    let [small, large] = systems;
+    let rounds = (0..ROUNDS).map(|_| Ok([time(small)?, time(large)?]));
+    Ok(Figures::of_rounds(&rounds.collect::<anyhow::Result<Vec<_>>>()?))
+}
+
+/// What LCS keeps of five million values that were read.
+fn memory(system: &System) -> anyhow::Result<()> {
+    let mut reader = this_program()?;
+    reader.env(client::NAME, READER);
+    let allowed = system.run(&mut reader)?.ours;
+    let resident = Memory::of(system.lcs.id()).resident;
+    let ratio = resident as f64 / allowed;
+    println!(
+        r#"{{"bench": "memory", "unit": "bytes", "ours": {resident}, "base": {allowed}, "ratio": {ratio:.3}, "aim": 1}}"#
+    );
+    Ok(())
+}
+
+/// Reads all values of all keys, and gives how much LCS may hold of them.
+fn read_all() -> anyhow::Result<Figures> {
+    let registry = Registry::open()?;
+    let mut values = 0;
+    let bulk = registry.open_key(r"Machine\Bulk", Access::KEY_READ)?;
+    for above in bulk.subkeys(false) {
+        let above = bulk.open_key(&above?.name, Access::KEY_READ)?;
+        for below in above.subkeys(false) {
+            let key = above.open_key(&below?.name, Access::KEY_READ)?;
+            for value in key.values() {
+                value?;
+                values += 1;
+            }
+        }
+    }
+    ensure!(values == LARGE.0 * LARGE.1 * VALUES, "{values} values were read");
+    let cache = registry.status()?.details.context("no details")?.cache;
+    let allowed = (cache.limit + BESIDE_CACHE) as f64;
+    Ok(Figures { ours: allowed, base: allowed, ratio: 1.0 })
+}
+
+/// Makes the hive `Machine` of a system that is not yet started, as loregd would have it.
+fn fill(root: &Path, (above, below): (u64, u64)) -> anyhow::Result<()> {
+    let data = root.join("var/lib/loregd");
+    let store = RedbStore::open(&data.join("Machine.redb"))?;
+    let mut hive = Hive::open("Machine", Box::new(store))?;
+    let (top, bulk) = (hive.root(), guid(0, 0));
+    let mut step = |mutations: Vec<Mutation>| {
+        let (conditions, changes) = (Vec::new(), Changes::Mutations(mutations));
+        let first_sequence = hive.max_sequence() + 1;
+        let answer = hive.answer(&Request::Apply { conditions, changes, first_sequence });
+        answer.map(drop).map_err(|error| anyhow::anyhow!("a step failed: {error:?}"))
+    };
+    let mut first = key(top, bulk, "Bulk".to_owned());
+    first.extend(
+        (1..=above).flat_map(|number| key(bulk, guid(number, 0), format!("Key{}", number - 1))),
+    );
+    step(first)?;
+    for number in 1..=above {
+        let parent = guid(number, 0);
+        step((1..=below).flat_map(|child| leaf(parent, guid(number, child), child - 1)).collect())?;
+    }
+    Ok(())
+}
+
+/// As spread as random GUIDs are.
+fn guid(above: u64, below: u64) -> Guid {
+    let number = u128::from(above) << 32 | u128::from(below) | 1 << 100;
+    Guid(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes())
+}
+
+fn name(text: String) -> Name {
+    Name { folded: text.to_lowercase(), display: text }
+}
+
+fn key(parent: Guid, key: Guid, text: String) -> Vec<Mutation> {
+    let record = KeyRecord {
+        key,
+        parent,
+        name: name(text.clone()),
+        sd: MACHINE_ROOT_SD.to_vec(),
+        volatile: false,
+        link: false,
+        last_write: 1,
+    };
+    let target = Target::Key(key);
+    let entry =
+        PathEntry { parent, name: name(text), layer: name("base".to_owned()), target, sequence: 1 };
+    vec![Mutation::RestoreKey(record), Mutation::RestoreEntry(entry)]
+}
+
+fn leaf(parent: Guid, key: Guid, number: u64) -> Vec<Mutation> {
+    let mut mutations = self::key(parent, key, format!("Key{number}"));
+    mutations.extend((0..VALUES).map(|value| {
+        Mutation::RestoreValue(ValueEntry {
+            key,
+            name: name(format!("Value{value}")),
+            layer: name("base".to_owned()),
+            value_type: ValueType::Binary.code(),
+            data: vec![7; 32],
+            sequence: 1,
+        })
+    }));
+    mutations
+}
