@@ -38,6 +38,20 @@ pub(crate) fn open_flags_to_redox(linux: c_int) -> usize {
     flags
 }
 
+/// The flags of a mapping, for a scheme.
+pub(crate) fn map_flags_to_redox(protection: c_int, flags: c_int) -> usize {
+    let pairs = [
+        (protection, libc::PROT_READ, redox::MapFlags::PROT_READ),
+        (protection, libc::PROT_WRITE, redox::MapFlags::PROT_WRITE),
+        (protection, libc::PROT_EXEC, redox::MapFlags::PROT_EXEC),
+        (flags, libc::MAP_SHARED, redox::MapFlags::MAP_SHARED),
+        (flags, libc::MAP_PRIVATE, redox::MapFlags::MAP_PRIVATE),
+        (flags, libc::MAP_FIXED, redox::MapFlags::MAP_FIXED),
+    ];
+    let set = pairs.into_iter().filter(|(of, linux, _)| of & linux != 0);
+    set.fold(0, |all, (_, _, redox)| all | redox.bits())
+}
+
 /// The flags of an open file, as `F_SETFL` takes them.
 pub(crate) fn fcntl_flags_to_redox(linux: c_int) -> usize {
     let mut flags = match linux & libc::O_ACCMODE {

@@ -15,6 +15,7 @@
 //! | `wire` | the messages between the two |
 //! | `paths`, `namespace`, `root` | from a path to a scheme, a kernel scheme or a Linux file |
 //! | `kernel_schemes`, `event` | what Redox' kernel serves itself: `time`, `rand`, `event`, … |
+//! | `mappings` | memory that a scheme shares with its clients |
 //! | `flags` | Linux' numbers and Redox' numbers, translated here and nowhere else |
 //! | `sys` | Linux system calls with descriptors and credentials in messages |
 //!
@@ -39,6 +40,7 @@ mod event;
 mod flags;
 mod kernel_schemes;
 mod locals;
+mod mappings;
 mod namespace;
 pub mod on_behalf;
 mod paths;

@@ -351,6 +351,13 @@ pub(crate) fn sealed_memory(len: usize) -> Result<File> {
     Ok(file)
 }
 
+/// Keeps everybody from writing a memfd, but through the mappings that there are already.
+pub(crate) fn seal_for_others(memory: &File) -> Result<()> {
+    let seals = libc::F_SEAL_FUTURE_WRITE | libc::F_SEAL_SEAL;
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
+}
+
 /// Whether `fd` is a memfd that has at least `len` bytes for as long as it exists. Mapping anything
 /// else that a client sent would let the client end the daemon with SIGBUS.
 pub(crate) fn keeps_its_size(fd: &File, len: usize) -> bool {

@@ -13,6 +13,7 @@ use syscall::error::{EAGAIN, EINTR, EOPNOTSUPP};
 use crate::call::{Call, Current, Work};
 use crate::clock::Clock;
 use crate::deadlines::Moment;
+use crate::generations::{Generations, OldAnswers};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
 use crate::payloads::Payloads;
@@ -53,6 +54,10 @@ pub struct Shared {
     pub payloads: Rc<Payloads>,
     /// Who waits for events of a watch.
     pub readers: Readers,
+    /// What clients map.
+    pub generations: Generations,
+    /// How long answers of an earlier LCS are in use.
+    pub old_answers: Rc<OldAnswers>,
     current: Current,
     executor: LocalExecutor<'static>,
 }
@@ -65,10 +70,22 @@ impl Shared {
         clock: Rc<Clock>,
         identity: Identity,
         current: Current,
+        (generations, old_answers): (Generations, Rc<OldAnswers>),
     ) -> Shared {
         let (executor, payloads) = (LocalExecutor::new(), Rc::default());
         let readers = Readers::default();
-        Shared { registry, sources, clock, identity, payloads, readers, current, executor }
+        Shared {
+            registry,
+            sources,
+            clock,
+            identity,
+            payloads,
+            readers,
+            generations,
+            old_answers,
+            current,
+            executor,
+        }
     }
 
     /// Starts the work on a call, up to where it has to wait.
@@ -189,7 +206,9 @@ impl Daemon {
         }
         self.batch = batch;
 
-        let some_gave_up = self.shared.clock.expire(Moment::now());
+        let now = Moment::now();
+        let some_gave_up = self.shared.clock.expire(now);
+        self.shared.old_answers.tell(now);
         while self.shared.executor.try_tick() {}
         if some_gave_up {
             self.shared.sources.forget_abandoned();

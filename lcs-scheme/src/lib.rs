@@ -14,6 +14,7 @@
 //! - [`source_handles`]: handles of `regsrc:`, and what sources say over them,
 //! - [`regsrc`]: connections of sources, and the requests they have not answered yet,
 //! - [`accounts`]: who belongs to which groups,
+//! - [`generations`]: the page that lets clients give answers again without asking,
 //! - [`world`]: what `lcs-core` needs from outside,
 //! - [`errno`]: which number stands for which error.
 #![deny(unsafe_code)]
@@ -30,6 +31,7 @@ pub mod deadlines;
 pub mod errno;
 pub mod event_loop;
 pub mod files;
+pub mod generations;
 pub mod identity;
 pub mod outbox;
 pub mod payloads;

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use lcs_abi::call::{
-    DeleteValue, Derive, EnumSubkeys, GetSecurity, LayerOnly, MIN_PAYLOAD, Op, QueryValue,
-    QueryValues, SetSecurity, SetTombstone, SetValue, Unhide,
+    DeleteValue, Derive, EnumSubkeys, GENERATION_PAGE, GetSecurity, LayerOnly, MIN_PAYLOAD, Op,
+    QueryValue, QueryValues, SetSecurity, SetTombstone, SetValue, Unhide,
 };
 use lcs_abi::explain::Explain;
 use lcs_abi::watch::Notify;
@@ -15,7 +15,7 @@ use redox_scheme::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use syscall::error::{EBADF, ECANCELED, EINVAL, ENOSPC, EOPNOTSUPP};
-use syscall::flag::{EventFlags, F_GETFL, F_SETFL, O_NONBLOCK};
+use syscall::flag::{EventFlags, F_GETFL, F_SETFL, MapFlags, O_NONBLOCK};
 use syscall::schemev2::{NewFdFlags, Opcode};
 
 use crate::call::{Call, Reply};
@@ -90,6 +90,9 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
             Ok(false) => Ok(0),
             Err(error) => Err(errno::of(&error)),
         },
+        (Some(Opcode::MmapPrep), Some(handle)) => map(shared, &incoming, handle),
+        // The kernel has done it.
+        (Some(Opcode::Munmap), Some(_)) => Ok(0),
         // The kernel keeps the flags; it only asks whether they may change.
         (Some(Opcode::Fcntl), Some(_)) => match incoming.arg(1) as usize {
             F_GETFL | F_SETFL => Ok(0),
@@ -102,11 +105,26 @@ pub fn request(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming) {
     Call::new(incoming, outbox, &shared.clock).answer(Reply::Status(result));
 }
 
+/// Where a root handle's generation page is.
+fn map(shared: &Shared, incoming: &Incoming, handle: HandleId) -> Result<usize, i32> {
+    let [length, flags, offset] = [1, 2, 3].map(|index| incoming.arg(index) as usize);
+    let exactly = (MapFlags::PROT_READ | MapFlags::MAP_SHARED).bits();
+    if !shared.registry.is_root(handle) {
+        return Err(EOPNOTSUPP);
+    }
+    if offset != 0 || !(1..=GENERATION_PAGE).contains(&length) || flags != exactly {
+        return Err(EINVAL);
+    }
+    Ok(shared.generations.address())
+}
+
 /// Ends the transactions and backups whose time is over, and wakes those who wait for the end of one, or for
 /// events.
 pub fn tell_readable(shared: &Rc<Shared>, outbox: &Outbox) {
     let due = [shared.registry.expire_transactions(), shared.registry.expire_backups()];
-    shared.clock.wake_at(due.into_iter().flatten().min().map(Moment::at));
+    let old_answers = shared.old_answers.tell(Moment::now());
+    let due = due.into_iter().flatten().map(Moment::at).chain(old_answers);
+    shared.clock.wake_at(due.min());
     if shared.registry.has_ended_streams() {
         let own = Rc::clone(shared);
         shared.start_own(async move { own.registry.release_streams().await });

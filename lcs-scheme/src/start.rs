@@ -13,7 +13,9 @@ use syscall::error::{EEXIST, ENODEV, ENOENT};
 use crate::accounts::Accounts;
 use crate::call::Current;
 use crate::clock::Clock;
+use crate::deadlines::Moment;
 use crate::event_loop::{Daemon, Scheme, Shared};
+use crate::generations::{Generations, OldAnswers};
 use crate::identity::Identity;
 use crate::outbox::Outbox;
 use crate::regsrc::Sources;
@@ -39,6 +41,9 @@ pub enum Error {
     /// The timer does not work.
     #[error("the timer failed: {0}")]
     Timer(libredox::error::Error),
+    /// There is no memory that can be shared.
+    #[error("cannot have a page that clients can map: {0}")]
+    Generations(libredox::error::Error),
     /// Other threads cannot wake the one that serves.
     #[error("cannot be woken by other threads: {0}")]
     Wake(io::Error),
@@ -72,12 +77,17 @@ pub fn start(admin_group: &str) -> Result<Daemon, Error> {
     let accounts =
         Accounts::new(admin_group.to_owned(), wakeups.waker()).map_err(Error::Accounts)?;
     let identity = Identity::of_this_process(accounts).map_err(Error::Identity)?;
-    let world = World::new(Rc::clone(&sources), wakeups.waker());
-    let registry = Registry::new(world).ok_or(Error::Registry)?;
+    let generations = Generations::new().map_err(Error::Generations)?;
 
     let reg = Scheme::new(serve_name("reg", reg::SHARED_ROOT)?, reg_answers);
+    // Whoever had the name is gone.
+    let old_answers = Rc::new(OldAnswers::from(Moment::now()));
+    let (waker, old) = (wakeups.waker(), Rc::clone(&old_answers));
+    let world = World::new(Rc::clone(&sources), waker, generations, old);
+    let registry = Registry::new(world).ok_or(Error::Registry)?;
     let regsrc = Scheme::new(serve_name("regsrc", source_handles::SHARED_ROOT)?, regsrc_answers);
-    let shared = Shared::new(registry, sources, clock, identity, current);
+    let shared =
+        Shared::new(registry, sources, clock, identity, current, (generations, old_answers));
     let daemon = Daemon::new(shared, reg, regsrc, wakeups)?;
     lcs_daemon::ready();
     lcs_daemon::namespace::enter_file_only()?;

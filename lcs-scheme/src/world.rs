@@ -1,6 +1,7 @@
 //! What `lcs-core` needs from outside.
 
 use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_channel::oneshot;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::deadlines::Moment;
+use crate::generations::{Generations, OldAnswers};
 use crate::regsrc::Sources;
 use crate::wake::LoopWaker;
 
@@ -21,12 +23,19 @@ pub struct World {
     sources: Rc<Sources>,
     /// For the log's thread, when a record that somebody waits for is written.
     waker: LoopWaker,
+    generations: Generations,
+    old_answers: Rc<OldAnswers>,
 }
 
 impl World {
     /// The world in which these sources are; `waker` wakes the loop in which it is asked.
-    pub fn new(sources: Rc<Sources>, waker: LoopWaker) -> World {
-        World { sources, waker }
+    pub fn new(
+        sources: Rc<Sources>,
+        waker: LoopWaker,
+        generations: Generations,
+        old_answers: Rc<OldAnswers>,
+    ) -> World {
+        World { sources, waker, generations, old_answers }
     }
 }
 
@@ -55,6 +64,14 @@ impl Backend for World {
 
     fn new_guid(&self) -> Guid {
         Guid(Uuid::new_v4().into_bytes())
+    }
+
+    fn generation_words(&self) -> &[AtomicU64] {
+        self.generations.words()
+    }
+
+    fn no_old_answers(&self) -> impl Future<Output = ()> + 'static {
+        self.old_answers.end()
     }
 
     fn audit(&self, event: AuditEvent) {

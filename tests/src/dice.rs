@@ -23,6 +23,11 @@ impl Dice {
         Dice(seed)
     }
 
+    /// Dice with this seed.
+    pub fn of_seed(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
     /// Other dice for each number, which these determine.
     pub fn for_number(&self, number: u64) -> Dice {
         let mut dice = Dice(self.0 ^ number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));

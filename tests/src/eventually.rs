@@ -13,12 +13,21 @@ use crate::harness::PATIENCE;
 /// If there is none after [`PATIENCE`].
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
-    let pause = Timespec { tv_sec: 0, tv_nsec: Duration::from_millis(5).subsec_nanos().into() };
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
         assert!(Instant::now() < deadline, "{what}: not after {PATIENCE:?}");
-        poll(&mut [], Some(&pause)).expect("waiting");
+        pause(Duration::from_millis(5));
     }
+}
+
+/// Lets less than a second go by: for what is to be done at many moments, and waits for none of them.
+///
+/// # Panics
+///
+/// If a signal comes.
+pub fn pause(time: Duration) {
+    let time = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+    poll(&mut [], Some(&time)).expect("waiting");
 }

@@ -1,7 +1,8 @@
 //! Handles of `reg:` as a program has them that has no library: what is derived from them and called on them.
 
 use lcs_abi::call::{
-    Derive, LayerOnly, Op, QueryValue, QueryValueAnswer, SetValue, SetValueAnswer, StatusAnswer,
+    Derive, Guarded, LayerOnly, Op, QueryValue, QueryValueAnswer, SetValue, SetValueAnswer,
+    StatusAnswer,
 };
 use lcs_abi::security::Access;
 use lcs_abi::value::ValueType;
@@ -73,7 +74,8 @@ pub fn set(key: &Fd, layer: Option<&str>, name: &str, of: ValueType, data: &[u8]
 /// LCS's.
 pub fn value(key: &Fd, name: &str) -> Result<Vec<u8>> {
     let request = QueryValue { name: name.to_owned() };
-    call::<_, QueryValueAnswer>(key, Op::QueryValue, &request, &[]).map(|answer| answer.data)
+    let told: Guarded<QueryValueAnswer> = call(key, Op::QueryValue, &request, &[])?;
+    Ok(told.answer.data)
 }
 
 /// A root with more in its view.

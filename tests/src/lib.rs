@@ -12,6 +12,7 @@ pub mod handles;
 pub mod harness;
 pub mod interruptible;
 pub mod memory;
+pub mod monotonic;
 pub mod puppet;
 pub mod registry;
 pub mod users;

@@ -64,7 +64,7 @@ pub fn call<Q: Serialize, A: DeserializeOwned>(
     more: &[u64],
 ) -> libredox::error::Result<A> {
     let mut payload = lcs_abi::encode(request);
-    payload.resize(4096, 0);
+    payload.resize(payload.len().max(4096), 0);
     let metadata = [&[op as u64, lcs_abi::ABI_VERSION], more].concat();
     let length = handle.call_rw(&mut payload, CallFlags::empty(), &metadata)?;
     Ok(lcs_abi::decode(&payload[..length]).expect("a well-formed answer"))

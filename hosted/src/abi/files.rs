@@ -9,6 +9,7 @@ use super::{raw_fd, slice, slice_mut, text};
 use crate::client::{self, Handle, Payload};
 use crate::errno::{Errno, Result, check, mux};
 use crate::locals::{self, Local};
+use crate::mappings::{self, Wanted};
 use crate::wire::PAYLOAD_MAX;
 use crate::{flags, kernel_schemes, paths, server};
 
@@ -77,6 +78,34 @@ fn dup(fd: RawFd, payload: &[u8]) -> Result<RawFd> {
 /// What a scheme's operation answers on an ordinary file.
 pub(super) fn not_a_scheme(error: Errno) -> Errno {
     if error.0 == libc::ENOTSOCK { Errno(libc::EOPNOTSUPP) } else { error }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn redox_mmap_v1(
+    _address: *mut (),
+    len: usize,
+    protection: u32,
+    flags: u32,
+    fd: usize,
+    offset: u64,
+) -> usize {
+    mux((|| {
+        if flags as libc::c_int & libc::MAP_FIXED != 0 {
+            return Err(Errno(libc::EOPNOTSUPP));
+        }
+        let wanted = Wanted {
+            len,
+            protection: protection as libc::c_int,
+            flags: flags as libc::c_int,
+            offset: libc::off_t::try_from(offset).map_err(|_| Errno(libc::EINVAL))?,
+        };
+        if fd == usize::MAX { wanted.map_memory() } else { wanted.map_file(raw_fd(fd)?) }
+    })())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn redox_munmap_v1(address: *mut (), len: usize) -> usize {
+    mux(mappings::unmap(address.addr(), len).map(|()| 0))
 }
 
 #[unsafe(no_mangle)]

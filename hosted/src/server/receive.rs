@@ -321,6 +321,7 @@ impl Daemon {
             Opcode::Recvfd => [id, a, request.len, b, c, identity],
             Opcode::Fcntl | Opcode::Fchown => [id, a, b, 0, 0, 0],
             Opcode::Fevent | Opcode::Fchmod | Opcode::Ftruncate => [id, a, 0, 0, 0, 0],
+            Opcode::MmapPrep => [id, a, b, c, 0, 0],
             Opcode::Fsize | Opcode::Fsync => [id, 0, 0, 0, 0, 0],
             Opcode::Getdents => [id, at, len, a, b, 0],
             Opcode::Fpath

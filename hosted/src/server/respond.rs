@@ -7,6 +7,7 @@ use syscall::error::{EIO, EMFILE};
 use syscall::flag::{self, EventFlags};
 use syscall::schemev2::{Cqe, CqeOpcode, NewFdFlags, Opcode, Sqe};
 
+use crate::mappings;
 use crate::server::{Call, Daemon};
 use crate::sys;
 use crate::wire::{AT, ChannelId, READ, Reply, Welcome};
@@ -71,6 +72,7 @@ impl Daemon {
                 self.answer_caller(call, result, 0, &[]);
             }
             Opcode::Fpath => self.answer_caller(call, result, result as usize, &[]),
+            Opcode::MmapPrep => self.answer_with_memory(call, cqe.result as usize),
             _ => {
                 let back = if returns_all(call) { call.buffer.len() } else { 0 };
                 self.answer_caller(call, result, back, &[]);
@@ -97,6 +99,17 @@ impl Daemon {
                 self.tell_closed(call.socket, number);
                 self.answer_caller(call, -i64::from(EMFILE), 0, &[]);
             }
+        }
+    }
+
+    /// The scheme says where in its memory is what the caller maps.
+    fn answer_with_memory(&mut self, call: &Call, address: usize) {
+        match mappings::at(address) {
+            Ok((memory, offset)) => {
+                self.answer_caller(call, offset as i64, 0, &[memory.as_raw_fd()]);
+            }
+            // It is no memory that the scheme mapped to share.
+            Err(_) => self.answer_caller(call, -i64::from(EIO), 0, &[]),
         }
     }
 

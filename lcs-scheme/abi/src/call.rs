@@ -152,6 +152,33 @@ impl Op {
     }
 }
 
+/// Length of the generation page, in bytes: what a mapping of a root handle shows (INTERFACES §1).
+pub const GENERATION_PAGE: usize = 4096;
+/// How many words the generation page has.
+pub const GENERATION_WORDS: usize = GENERATION_PAGE / size_of::<u64>();
+/// How long an answer may be given again after a message to LCS confirmed that LCS lives, in milliseconds; and how
+/// long a new LCS acknowledges no mutation (DESIGN §15).
+pub const GUARD_MS: u64 = 1000;
+
+/// As long as this word of the generation page has this content, the answer is what LCS would answer again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    /// Which word.
+    pub slot: u32,
+    /// Its content, from before the answer was made.
+    pub generation: u64,
+}
+
+/// An answer that may come with a guard: that of [`Op::QueryValue`], [`Op::QueryValues`], [`Op::EnumSubkeys`] or
+/// [`Op::KeyInfo`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guarded<A> {
+    /// The answer.
+    pub answer: A,
+    /// `None`: it is good for this once, in a transaction, or beside a change whose outcome is not known yet.
+    pub guard: Option<Guard>,
+}
+
 /// Asks for the effective value of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryValue {

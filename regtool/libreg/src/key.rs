@@ -1,12 +1,15 @@
 //! Key handles.
 
-use lcs_abi::call::{self as abi, Derive, Op};
+use std::sync::Arc;
+
+use lcs_abi::call::{self as abi, Derive, Guarded, Op};
 use lcs_abi::security::Access;
 use libredox::Fd;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::call;
+use crate::connection::{Connection, Kept};
 use crate::error::{Attempt, Cause, Error};
 use crate::registry::failed;
 use crate::security::{Parts, SecurityDescriptor};
@@ -16,6 +19,7 @@ use crate::{KeyInfo, NamedValue, Subkey, Value};
 pub struct Key {
     handle: Fd,
     path: String,
+    kept: Kept,
 }
 
 /// How to create a key.
@@ -59,8 +63,8 @@ pub struct SetValue<'a> {
 }
 
 impl Key {
-    pub(crate) fn new(handle: Fd, path: &str) -> Key {
-        Key { handle, path: path.to_owned() }
+    pub(crate) fn new(handle: Fd, path: &str, connection: &Arc<Connection>) -> Key {
+        Key { handle, path: path.to_owned(), kept: Kept::new(connection) }
     }
 
     pub(crate) fn handle(&self) -> &Fd {
@@ -91,15 +95,22 @@ impl Key {
 
     /// What the key is: name, identity, times, counts; all but `created` and `access` need READ_CONTROL.
     pub fn info(&self) -> Result<KeyInfo, Error> {
-        self.call(Op::KeyInfo, &(), call::ANSWER, || Attempt::KeyInfo)
+        if let Some(kept) = self.kept.info() {
+            return Ok(kept);
+        }
+        let told = self.call(Op::KeyInfo, &(), call::ANSWER, || Attempt::KeyInfo)?;
+        Ok(self.kept.keep_info(told))
     }
 
     /// The effective value of a name; the empty name is the default value. Needs QUERY_VALUE.
     pub fn value(&self, name: &str) -> Result<Value, Error> {
+        if let Some(kept) = self.kept.value(name) {
+            return Ok(kept);
+        }
         let request = abi::QueryValue { name: name.to_owned() };
-        self.call(Op::QueryValue, &request, call::ANSWER, || Attempt::QueryValue {
-            name: name.to_owned(),
-        })
+        let attempt = || Attempt::QueryValue { name: name.to_owned() };
+        let told = self.call(Op::QueryValue, &request, call::ANSWER, attempt)?;
+        Ok(self.kept.keep_value(name, told))
     }
 
     /// All effective values, in the order of their folded names. Needs QUERY_VALUE.
@@ -192,7 +203,7 @@ impl Key {
         let layers = layers.map(|layers| layers.iter().map(|layer| (*layer).to_owned()).collect());
         let derive = Derive::Restrict { access: access.bits(), layers };
         match call::derive(&self.handle, &derive) {
-            Ok(handle) => Ok(Key::new(handle, &self.path)),
+            Ok(handle) => Ok(Key::new(handle, &self.path, self.kept.connection())),
             Err(cause) => Err(failed(&self.path, Attempt::Restrict { access }, cause)),
         }
     }
@@ -212,8 +223,8 @@ impl Key {
             "" => self.path.clone(),
             below => format!("{}\\{below}", self.path),
         };
-        match call::derive(&self.handle, derive) {
-            Ok(handle) => Ok(Key { handle, path }),
+        match self.kept.connection().ask(|| call::derive(&self.handle, derive)) {
+            Ok(handle) => Ok(Key::new(handle, &path, self.kept.connection())),
             Err(cause) => Err(failed(&path, attempt(), cause)),
         }
     }
@@ -225,7 +236,9 @@ impl Key {
         room: usize,
         attempt: impl FnOnce() -> Attempt,
     ) -> Result<A, Error> {
-        call::call(&self.handle, op, request, room)
+        self.kept
+            .connection()
+            .ask(|| call::call(&self.handle, op, request, room))
             .map_err(|cause| failed(&self.path, attempt(), cause))
     }
 }
@@ -261,10 +274,10 @@ impl Iterator for Values<'_> {
                 return None;
             };
             let request = abi::QueryValues { cursor };
-            let answer: Result<abi::QueryValuesAnswer, Error> =
+            let told: Result<Guarded<abi::QueryValuesAnswer>, Error> =
                 self.key.call(Op::QueryValues, &request, call::PAGE, || Attempt::ListValues);
-            match answer {
-                Ok(answer) => {
+            match told {
+                Ok(Guarded { answer, .. }) => {
                     self.page = answer.values.into_iter();
                     self.next = Next::after(answer.next);
                 }
@@ -294,10 +307,10 @@ impl Iterator for Subkeys<'_> {
                 return None;
             };
             let request = abi::EnumSubkeys { cursor, counts: self.counts };
-            let answer: Result<abi::EnumSubkeysAnswer, Error> =
+            let told: Result<Guarded<abi::EnumSubkeysAnswer>, Error> =
                 self.key.call(Op::EnumSubkeys, &request, call::PAGE, || Attempt::ListSubkeys);
-            match answer {
-                Ok(answer) => {
+            match told {
+                Ok(Guarded { answer, .. }) => {
                     self.page = answer.subkeys.into_iter();
                     self.next = Next::after(answer.next);
                 }

@@ -78,10 +78,12 @@
 pub mod backup;
 mod call;
 mod commit;
+mod connection;
 pub mod data;
 mod denial;
 mod error;
 pub mod files;
+mod generations;
 mod key;
 mod layers;
 mod registry;

@@ -1,5 +1,7 @@
 //! The registry as a whole.
 
+use std::sync::Arc;
+
 use lcs_abi::call::{Derive, OPEN_LINK, Op};
 use lcs_abi::security::Access;
 use libredox::Fd;
@@ -7,12 +9,13 @@ use libredox::flag::{O_CLOEXEC, O_RDONLY};
 
 use crate::Status;
 use crate::call;
+use crate::connection::Connection;
 use crate::error::{Attempt, Cause, Error};
 use crate::key::{CreateKey, Key};
 
 /// A root handle: where paths begin.
 pub struct Registry {
-    root: Fd,
+    connection: Arc<Connection>,
 }
 
 impl Registry {
@@ -20,15 +23,22 @@ impl Registry {
     pub fn open() -> Result<Registry, Error> {
         let root = Fd::open("/scheme/reg", O_RDONLY | O_CLOEXEC, 0)
             .map_err(|error| failed("", Attempt::Connect, Cause::Errno(error.errno())))?;
-        Ok(Registry { root })
+        Ok(Registry::with_root(root))
     }
 
     pub(crate) fn with_root(root: Fd) -> Registry {
-        Registry { root }
+        Registry { connection: Connection::new(root) }
     }
 
     pub(crate) fn root(&self) -> &Fd {
-        &self.root
+        &self.connection.root
+    }
+
+    /// Whether [`Key::value`] and [`Key::info`] of keys that are opened from here give an answer again as long as it is
+    /// true, without asking; they do unless they are told not to. It is what asking would give all the same: the
+    /// registry shows in memory of its own that nothing has changed. Little is kept, up to 1 MiB.
+    pub fn keep_answers(&self, keep: bool) {
+        self.connection.keep_answers(keep);
     }
 
     /// Opens the key at an absolute path; links are followed. All rights of `access` are granted, or none.
@@ -43,21 +53,24 @@ impl Registry {
 
     /// Creates the key at an absolute path, or opens it if it is there. Its parent must be there.
     pub fn create_key(&self, path: &str, access: Access, how: &CreateKey) -> Result<Key, Error> {
-        call::derive(&self.root, &how.derive(path, access))
-            .map(|handle| Key::new(handle, path))
+        let derive = how.derive(path, access);
+        self.connection
+            .ask(|| call::derive(self.root(), &derive))
+            .map(|handle| Key::new(handle, path, &self.connection))
             .map_err(|cause| failed(path, how.attempt(access), cause))
     }
 
     /// How the registry is: the hives of this view and, for administrators, sources, layers and queues.
     pub fn status(&self) -> Result<Status, Error> {
-        call::call(&self.root, Op::Status, &(), call::PAGE)
+        call::call(self.root(), Op::Status, &(), call::PAGE)
             .map_err(|cause| failed("", Attempt::Status, cause))
     }
 
     fn open_with(&self, path: &str, access: Access, flags: u32) -> Result<Key, Error> {
         let derive = Derive::OpenKey { path: path.to_owned(), access: access.bits(), flags };
-        call::derive(&self.root, &derive)
-            .map(|handle| Key::new(handle, path))
+        self.connection
+            .ask(|| call::derive(self.root(), &derive))
+            .map(|handle| Key::new(handle, path, &self.connection))
             .map_err(|cause| failed(path, Attempt::open(access, flags), cause))
     }
 }

@@ -1,6 +1,10 @@
 //! What layers and watches cost those who have nothing to do with them.
 
-use libreg::{Access, SetValue, ValueType, WatchFilter};
+use lcs_abi::call::{Guarded, KeyInfoAnswer, Op};
+use lcs_abi::watch::NOTIFY_ALL;
+use libreg::{SetValue, ValueType};
+use registry_tests::handles;
+use registry_tests::registry::call;
 
 use crate::client::Client;
 use crate::figures::{Figures, in_turns, repeated};
@@ -23,7 +27,7 @@ pub fn layers_32(client: &Client) -> anyhow::Result<Figures> {
     in_turns(201, 100, || read("One"), || read("Many"))
 }
 
-/// A durable write while 10,000 watches are armed on other keys; and while none is. What is watched or not takes its
+/// A durable write while 10,000 keys are watched, all others; and while they are not. Who is watched or not takes its
 /// turn in whole rounds, for arming takes long.
 pub fn watch_10000(client: &Client) -> anyhow::Result<Figures> {
     const WATCHES: usize = 10_000;
@@ -31,40 +35,28 @@ pub fn watch_10000(client: &Client) -> anyhow::Result<Figures> {
     const WARMING: u32 = 200;
     const WRITES: u32 = 200;
     let key = client.key(r"Machine\Key")?;
-    client.key(r"Machine\Others")?;
-    let others = (0..WATCHES).map(|number| client.key(&format!(r"Machine\Others\{number}")));
-    let others = others.collect::<anyhow::Result<Vec<_>>>()?;
-    let time = || {
-        // The daemons come from other work.
+    let root = handles::root();
+    let others = handles::create(&root, r"Machine\Others")?;
+    let others = (0..WATCHES).map(|number| handles::create(&others, &number.to_string()));
+    let others = others.collect::<Result<Vec<_>, _>>()?;
+    let time_while = |filter| {
+        others.iter().try_for_each(|other| handles::watch(other, filter, false))?;
+        // Whether they are watched or not, the source comes from the same work: that alone makes a difference.
+        for other in &others {
+            let _: Guarded<KeyInfoAnswer> = call(other, Op::KeyInfo, &(), &[])?;
+        }
         repeated(WARMING, || write(&key, "Value"))?;
         repeated(WRITES, || write(&key, "Value"))
     };
-    let watched = || {
-        let watches = others.iter().map(|other| other.watch(WatchFilter::all(), false));
-        let watches = watches.collect::<Result<Vec<_>, _>>()?;
-        let figure = time()?;
-        drop(watches);
-        anyhow::Ok(figure)
-    };
-    let alone = || {
-        // As many handles as watches are, and as much that was done just before.
-        let handles = others.iter().map(|other| other.open_link("", Access::NOTIFY));
-        let handles = handles.collect::<Result<Vec<_>, _>>()?;
-        let figure = time()?;
-        drop(handles);
-        anyhow::Ok(figure)
-    };
-    let mut rounds = Vec::new();
-    for round in 0..ROUNDS {
+    let round = |number: usize| {
         // Whoever is first in a round is second in the next.
-        let (base, ours) = if round.is_multiple_of(2) {
-            let base = alone()?;
-            (base, watched()?)
+        if number.is_multiple_of(2) {
+            let alone = time_while(0)?;
+            anyhow::Ok([alone, time_while(NOTIFY_ALL)?])
         } else {
-            let ours = watched()?;
-            (alone()?, ours)
-        };
-        rounds.push([base, ours]);
-    }
-    Ok(Figures::of_rounds(&rounds))
+            let watched = time_while(NOTIFY_ALL)?;
+            Ok([time_while(0)?, watched])
+        }
+    };
+    Ok(Figures::of_rounds(&(0..ROUNDS).map(round).collect::<anyhow::Result<Vec<_>>>()?))
 }

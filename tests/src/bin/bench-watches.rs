@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hosted as _;
-use lcs_abi::call::{Derive, KeyInfoAnswer, Op};
+use lcs_abi::call::{Derive, Guarded, KeyInfoAnswer, Op};
 use lcs_abi::security::Access;
 use lcs_abi::value::ValueType;
 use lcs_abi::watch::NOTIFY_ALL;
@@ -70,7 +70,7 @@ fn beside(watched: &[Fd], key: &Fd) -> Result<Vec<[Duration; 2]>> {
         watched.iter().try_for_each(|key| watch(key, filter, false))?;
         // Whether they are watched or not, the source comes from the same work: that alone makes 20 %.
         for key in watched {
-            let _: KeyInfoAnswer = call(key, Op::KeyInfo, &(), &[])?;
+            let _: Guarded<KeyInfoAnswer> = call(key, Op::KeyInfo, &(), &[])?;
         }
         (0..WARMING).try_for_each(|_| write(key, None, "Value"))?;
         let times = (0..writes).map(|_| timed(|| write(key, None, "Value")));

@@ -7,7 +7,7 @@ use std::os::fd::IntoRawFd;
 
 use hosted as _;
 use lcs_abi::call::{
-    DACL_SECURITY_INFORMATION, Derive, GetSecurity, GetSecurityAnswer, KeyInfoAnswer, Op,
+    DACL_SECURITY_INFORMATION, Derive, GetSecurity, GetSecurityAnswer, Guarded, KeyInfoAnswer, Op,
     QueryValue, QueryValueAnswer, SetValue, SetValueAnswer,
 };
 use libredox::Fd;
@@ -38,11 +38,12 @@ fn say<T>(what: &str, outcome: libredox::error::Result<T>) {
 
 fn main() -> anyhow::Result<()> {
     let key = received()?;
-    let info: KeyInfoAnswer = call(&key, Op::KeyInfo, &(), &[])?;
+    let info: Guarded<KeyInfoAnswer> = call(&key, Op::KeyInfo, &(), &[])?;
+    let info = info.answer;
     println!("granted: {:#x}", info.access);
     let name = || "Name".to_owned();
     let query = QueryValue { name: name() };
-    say("read", call::<_, QueryValueAnswer>(&key, Op::QueryValue, &query, &[]));
+    say("read", call::<_, Guarded<QueryValueAnswer>>(&key, Op::QueryValue, &query, &[]));
     let set = SetValue {
         name: name(),
         value_type: ValueType::Sz.code(),

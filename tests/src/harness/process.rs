@@ -83,6 +83,11 @@ impl Process {
         self.child.wait().expect("waiting for a child");
     }
 
+    /// Ends its standard input, if that is a pipe of ours.
+    pub fn close_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     /// SIGTERM, and waits until it has ended.
     ///
     /// # Panics

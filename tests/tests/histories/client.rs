@@ -3,6 +3,7 @@
 use libredox::errno::{EAGAIN, EINVAL, EIO, ETIMEDOUT};
 use libreg::{Access, Error, Key, Registry, SetValue, Transaction, ValueType};
 use registry_tests::dice::Dice;
+use registry_tests::monotonic::nanoseconds;
 use registry_tests::registry::{registry, took_effect};
 
 use super::disturbance::Disturbance;
@@ -126,7 +127,7 @@ impl<'a> Client<'a> {
     }
 
     fn read(&mut self, register: Register) {
-        let called = self.recorder.now();
+        let called = nanoseconds();
         let found = find(&self.keys[register / NAMES.len()], register);
         let _ = self.found(register, called, found);
     }
@@ -138,7 +139,7 @@ impl<'a> Client<'a> {
         called: Moment,
         found: Result<Seen, Error>,
     ) -> Result<(), Trouble> {
-        let returned = self.recorder.now();
+        let returned = nanoseconds();
         match found {
             Ok(seen) => {
                 if let Some(value) = seen.value {
@@ -159,7 +160,7 @@ impl<'a> Client<'a> {
     fn write(&mut self, register: Register, conditional: bool) {
         let value = self.fresh();
         let seen = conditional.then_some(self.seen[register]);
-        let called = self.recorder.now();
+        let called = nanoseconds();
         let written = set(&self.keys[register / NAMES.len()], register, value, seen);
         let conditions: Conditions = seen.iter().map(|seen| (register, seen.value)).collect();
         if let Ok(sequence) = written {
@@ -170,7 +171,7 @@ impl<'a> Client<'a> {
     }
 
     fn delete(&mut self, register: Register) {
-        let called = self.recorder.now();
+        let called = nanoseconds();
         let deleted = remove(&self.keys[register / NAMES.len()], register);
         self.changed(called, Vec::new(), register, None, deleted);
     }
@@ -184,7 +185,7 @@ impl<'a> Client<'a> {
         value: Option<Written>,
         outcome: Result<(), Error>,
     ) {
-        let returned = self.recorder.now();
+        let returned = nanoseconds();
         let change = Change { conditions, effects: vec![effect(register, value)] };
         let trouble = outcome.err().map(|error| self.trouble(&error));
         let (returned, operation) = match trouble {
@@ -229,7 +230,7 @@ impl<'a> Client<'a> {
         let own = change.effects.iter().find(|effect| effect.register == register);
         let value = match self.dice.below(6) {
             0..3 => {
-                let called = self.recorder.now();
+                let called = nanoseconds();
                 let found = find(&key, register);
                 let Some(own) = own else { return self.found(register, called, found) };
                 let found = found.map_err(|error| self.stopped(&error))?;
@@ -267,9 +268,9 @@ impl<'a> Client<'a> {
     }
 
     fn commit(&mut self, transaction: &Transaction, change: Change) {
-        let called = self.recorder.now();
+        let called = nanoseconds();
         let committed = transaction.commit();
-        let returned = self.recorder.now();
+        let returned = nanoseconds();
         if change.effects.is_empty() {
             let error = committed.expect_err("a commit of nothing");
             assert_eq!(error.errno(), Some(EINVAL), "a commit of nothing: {error}");
@@ -288,7 +289,7 @@ impl<'a> Client<'a> {
         };
         if took_effect {
             let returned = match trouble {
-                Trouble::Late => self.recorder.now(),
+                Trouble::Late => nanoseconds(),
                 _ => returned,
             };
             self.record(called, Some(returned), Operation::Change(change));

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use todc_utils::linearizability::WGLChecker;
 use todc_utils::linearizability::history::{Action, History as Actions};
 
 use super::spec::{Change, Effect, Operation, Spec, Written};
 
-/// A moment; no two are the same.
+/// A moment, in nanoseconds of the monotonic clock, which all processes share.
 pub type Moment = u64;
 
 /// An operation of a client.
@@ -26,16 +25,10 @@ pub struct Event {
 /// What is written down while clients are at work.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    clock: AtomicU64,
     history: Mutex<History>,
 }
 
 impl Recorder {
-    /// The present moment.
-    pub fn now(&self) -> Moment {
-        self.clock.fetch_add(1, Ordering::SeqCst)
-    }
-
     /// Notes an operation.
     pub fn record(&self, event: Event) {
         self.history.lock().expect("no client panicked").events.push(event);
@@ -101,7 +94,8 @@ impl History {
             actions.push((event.called, process, Action::Call(operation.clone())));
             actions.push((returned, process, Action::Response(operation)));
         }
-        actions.sort_by_key(|(moment, ..)| *moment);
+        // What is called in the moment in which something else returns may have come before it.
+        actions.sort_by_key(|(moment, _, action)| (*moment, matches!(action, Action::Response(_))));
         let actions = actions.into_iter().map(|(_, process, action)| (process, action)).collect();
         self.events.is_empty()
             || WGLChecker::<Spec>::is_linearizable(Actions::from_actions(actions))

@@ -5,6 +5,7 @@
 mod client;
 mod disturbance;
 mod history;
+mod reader;
 mod spec;
 mod verdicts;
 
@@ -16,6 +17,7 @@ use disturbance::{Disturbance, What};
 use history::{History, Recorder, Verdict};
 use hosted as _;
 use libreg::{SetValue, ValueType};
+use reader::Reader;
 use registry_tests::daemons::loregd;
 use registry_tests::dice::{Dice, setting};
 use registry_tests::harness::{Process, session_of_rounds};
@@ -23,6 +25,9 @@ use registry_tests::registry::create;
 use spec::Operation;
 
 const CLIENTS: usize = 8;
+
+/// Processes that only read, and give again what they were told as long as they may.
+const READERS: usize = 2;
 
 /// What each client does in a history, a transaction being one thing.
 const STEPS: usize = 5;
@@ -34,6 +39,8 @@ struct Figures {
     /// Also those that are not events of a history: what a transaction does inside, or what failed.
     operations: u64,
     reads: u64,
+    /// Of them, those of readers in processes of their own.
+    by_readers: u64,
     changes: u64,
     /// Of them, those of more than one value.
     transactions: u64,
@@ -75,8 +82,16 @@ fn whatever_clients_are_told_it_is_as_if_one_operation_came_after_the_other() {
             settings.set_value("RequestTimeoutMs", dword, &second, &how).expect("a setting");
             create(r"Machine\Histories");
             let mut figures = Figures::default();
+            let mut readers: Vec<Reader> =
+                (CLIENTS..CLIENTS + READERS).map(Reader::start).collect();
             for number in 0..histories {
-                let history = one_history(number, dice.for_number(number), &source, &mut figures);
+                let history = one_history(
+                    number,
+                    dice.for_number(number),
+                    &source,
+                    &mut readers,
+                    &mut figures,
+                );
                 let verdict = history.judge();
                 assert_eq!(verdict, Verdict::Linearizable, "history {number}:\n{history}");
             }
@@ -89,6 +104,7 @@ fn one_history(
     number: u64,
     mut dice: Dice,
     source: &Mutex<Process>,
+    readers: &mut [Reader],
     figures: &mut Figures,
 ) -> History {
     let paths: [String; KEYS] =
@@ -108,12 +124,18 @@ fn one_history(
             Client::new(client, dice, &recorder, &disturbance, &paths)
         })
         .collect();
+    for (number, reader) in (CLIENTS as u64..).zip(&mut *readers) {
+        reader.begin(dice.below(1 << 20) + number, &paths);
+    }
     thread::scope(|scope| {
         for client in clients {
             scope.spawn(move || client.work(STEPS));
         }
     });
     disturbance.thaw();
+    for reader in readers {
+        figures.by_readers += reader.finish(&recorder);
+    }
     figures.operations += disturbance.operations();
     match planned {
         Some((What::Kill, _)) => figures.kills += 1,

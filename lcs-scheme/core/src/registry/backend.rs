@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 use core::time::Duration;
 
 use lcs_abi::Guid;
@@ -180,6 +181,14 @@ pub trait Backend {
 
     /// A fresh version 4 UUID.
     fn new_guid(&self) -> Guid;
+
+    /// The words of the generation page (DESIGN §15), at least two, which clients see as they are. Nobody else
+    /// writes them, and they begin at random.
+    fn generation_words(&self) -> &[AtomicU64];
+
+    /// Waits until no client gives an answer of an earlier LCS again: whoever has one does not know yet that that
+    /// LCS is gone.
+    fn no_old_answers(&self) -> impl Future<Output = ()> + 'static;
 
     /// Records an event.
     fn audit(&self, event: AuditEvent);

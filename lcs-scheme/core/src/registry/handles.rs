@@ -287,6 +287,11 @@ impl Handles {
 }
 
 impl<B: Backend> Registry<B> {
+    /// Whether a handle is the registry as a whole.
+    pub fn is_root(&self, id: HandleId) -> bool {
+        matches!(self.with(|state| state.handles.get(id)), Ok(Handle::Root(..)))
+    }
+
     /// Whom a handle acts for.
     ///
     /// # Errors

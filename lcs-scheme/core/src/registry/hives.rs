@@ -1,16 +1,17 @@
 //! Hives and the sources behind them: who claims, who serves, who comes back (DESIGN §11).
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 use lcs_abi::Guid;
-use lcs_abi::call::HiveState;
+use lcs_abi::call::{GENERATION_WORDS, HiveState};
 use lcs_abi::rsi::{ClaimedHive, Refusal, RegisteredHive};
 
 use super::backend::{Address, ConnectionId};
 use super::effects::Steps;
+use super::generations::EVERYTHING;
 use super::settings::{Setting, Settings};
 use crate::model::{CURRENT_USER, KeyName, View};
 
@@ -30,6 +31,8 @@ pub(super) struct Slot {
     ready: bool,
     /// It was ready once: what LCS knows of it, of layers above all, is in force also while its source is away.
     pub(super) known: bool,
+    /// Its word of the generation page.
+    pub(super) word: u32,
     /// +1 for each committed change. Starts anew with each LCS.
     pub(super) generation: u64,
     /// Steps under way.
@@ -145,6 +148,7 @@ impl Hives {
             let id = SlotId(self.next);
             self.by_name.insert((name.folded().into(), scope), id);
             let state = HiveState::Starting;
+            let word = if scope.is_none() { self.free_word() } else { EVERYTHING };
             let slot = Slot {
                 name,
                 scope,
@@ -152,6 +156,7 @@ impl Hives {
                 state,
                 ready: false,
                 known: false,
+                word,
                 generation: 0,
                 steps: Steps::default(),
                 table_epoch: 0,
@@ -165,6 +170,13 @@ impl Hives {
         self.next += 1;
         let connection = Some(connection);
         self.sources.insert(source, Source { slots, connection, assigns_sequences: false });
+    }
+
+    /// A word of the generation page that no hive has.
+    fn free_word(&self) -> u32 {
+        let taken: BTreeSet<u32> = self.slots.values().map(|slot| slot.word).collect();
+        let words = 0..u32::try_from(GENERATION_WORDS).unwrap_or(u32::MAX);
+        words.skip(1).find(|word| !taken.contains(word)).unwrap_or(EVERYTHING)
     }
 
     /// Takes a source's registration: its hives are the ones it claimed, with the roots they always had.

@@ -6,13 +6,16 @@ use alloc::vec::Vec;
 use futures_util::StreamExt;
 use futures_util::stream;
 use lcs_abi::Guid;
-use lcs_abi::call::{Counts, EnumSubkeys, EnumSubkeysAnswer, KeyDetails, KeyInfoAnswer, Subkey};
+use lcs_abi::call::{
+    Counts, EnumSubkeys, EnumSubkeysAnswer, Guarded, KeyDetails, KeyInfoAnswer, Subkey,
+};
 use lcs_abi::rsi::{KeyRecord, Request};
 use lcs_abi::security::Access;
 
 use super::Registry;
 use super::backend::Backend;
 use super::error::Error;
+use super::generations::{Made, unguarded};
 use super::handles::HandleId;
 use super::reading::Site;
 use super::structure::by_name;
@@ -32,8 +35,8 @@ pub(super) struct Page<T> {
     full: bool,
 }
 
-/// What an answer needs beside the items and the text of the cursor: their lengths and a generation.
-const PAGE_OVERHEAD: usize = 32;
+/// What an answer needs beside the items and the text of the cursor: their lengths, a generation and a guard.
+const PAGE_OVERHEAD: usize = 48;
 
 impl<T: serde::Serialize> Page<T> {
     /// An empty page for an answer of at most `budget` bytes.
@@ -106,9 +109,10 @@ impl<B: Backend> Registry<B> {
         id: HandleId,
         request: EnumSubkeys,
         budget: usize,
-    ) -> Result<EnumSubkeysAnswer, Error> {
+    ) -> Result<Guarded<EnumSubkeysAnswer>, Error> {
         let handle = self.key_with(id, Access::ENUMERATE_SUB_KEYS)?;
         let site = handle.site;
+        let guard = self.guard(site, &Made::OfHive);
         let generation = self.generation(site.slot);
         let mut listing = ChildListing::new(site, &handle.view, handle.key, request.cursor);
         let mut page = Page::new(budget);
@@ -130,7 +134,7 @@ impl<B: Backend> Registry<B> {
             self.read_key(site, handle.key).await?;
         }
         let (subkeys, next) = page.finish();
-        Ok(EnumSubkeysAnswer { subkeys, next, generation })
+        Ok(Guarded { answer: EnumSubkeysAnswer { subkeys, next, generation }, guard })
     }
 
     async fn subkey<'r>(
@@ -193,12 +197,13 @@ impl<B: Backend> Registry<B> {
     }
 
     /// What is known of the handle's key; without READ_CONTROL only what the handle itself knows.
-    pub async fn key_info(&self, id: HandleId) -> Result<KeyInfoAnswer, Error> {
+    pub async fn key_info(&self, id: HandleId) -> Result<Guarded<KeyInfoAnswer>, Error> {
         let handle = self.key(id)?;
         let (created, access) = (handle.created, handle.access.bits());
         if handle.require(Access::READ_CONTROL).is_err() {
-            return Ok(KeyInfoAnswer { created, access, details: None });
+            return Ok(unguarded(KeyInfoAnswer { created, access, details: None }));
         }
+        let guard = self.guard(handle.site, &Made::OfHive);
         let generation = self.generation(handle.site.slot);
         let record = self.read_key(handle.site, handle.key).await?;
         let summary = self.summary(handle.site, &handle.view, handle.key).await?;
@@ -216,7 +221,7 @@ impl<B: Backend> Registry<B> {
             sd_size: record.sd.len() as u64,
             generation,
         };
-        Ok(KeyInfoAnswer { created, access, details: Some(details) })
+        Ok(Guarded { answer: KeyInfoAnswer { created, access, details: Some(details) }, guard })
     }
 
     /// Waits until all that was acknowledged in the key's hive is durable.

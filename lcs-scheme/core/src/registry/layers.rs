@@ -88,6 +88,8 @@ impl<B: Backend> Registry<B> {
                     return;
                 }
             };
+            // Whoever reads on by the old table has to ask from here on.
+            self.step_generations();
             let (before, changed) = self.with(|state| state.publish(table));
             if changed.is_empty() {
                 plan.iter().for_each(|plan| self.tell(plan));

@@ -11,6 +11,7 @@ mod effects;
 mod error;
 mod explain;
 mod files;
+mod generations;
 mod handles;
 mod hives;
 mod keys;
@@ -236,6 +237,7 @@ impl<B: Backend> Registry<B> {
             }
             Ok(slots)
         })?;
+        slots.iter().for_each(|slot| self.step_generation(*slot));
         self.cache.connected(connection, &slots);
         for slot in &slots {
             self.backend.audit(AuditEvent::SourceUp { hive: self.hive_name(*slot) });
@@ -270,6 +272,7 @@ impl<B: Backend> Registry<B> {
     /// A source is gone, or what it sent could not be understood.
     pub fn disconnected(&self, connection: ConnectionId) {
         let slots = self.with(|state| state.hives.slots_of(connection));
+        slots.iter().for_each(|slot| self.step_generation(*slot));
         self.cache.disconnected(connection, &slots);
         let served = self.with(|state| {
             let served = state.hives.disconnected(connection);
@@ -290,6 +293,7 @@ impl<B: Backend> Registry<B> {
     /// A source gives up its hives.
     pub fn unregister(&self, connection: ConnectionId) {
         let slots = self.with(|state| state.hives.slots_of(connection));
+        slots.iter().for_each(|slot| self.step_generation(*slot));
         self.cache.disconnected(connection, &slots);
         let given_up = self.with(|state| {
             for slot in slots {
@@ -318,6 +322,7 @@ impl<B: Backend> Registry<B> {
             Some(id)
         });
         let Some(slot) = invalidated else { return };
+        self.step_generation(slot);
         self.cache.changed(match keys {
             Some(keys) => Touched::keys(slot, &keys),
             None => Touched::hive(slot),
@@ -406,6 +411,7 @@ impl<B: Backend> Registry<B> {
             Changes::Stage(_) => &[],
         };
         let known = (mutations, first_sequence);
+        self.step_generation(slot);
         let on_its_way = self.cache.sends(address.connection, slot, touched, known);
         let step = Request::Apply { conditions, changes, first_sequence };
         let answer = self.backend.request(address, step);
@@ -421,6 +427,7 @@ impl<B: Backend> Registry<B> {
         touched: Touched,
     ) -> impl Future<Output = Result<Answer, Error>> + use<'_, B> {
         let sent = self.address(slot).map(|(address, _root)| {
+            self.step_generation(slot);
             let on_its_way = self.cache.sends(address.connection, slot, touched, (&[], 0));
             (on_its_way, self.backend.request(address, request))
         });

@@ -271,6 +271,8 @@ impl<B: Backend> Registry<B> {
                 return;
             }
         };
+        // What may be asked, and so what is answered, may be otherwise.
+        self.step_generations();
         let fresh = self.with(|state| {
             let rejected = state.settings.update(&values);
             self.cache.set_limit(state.settings.size(Setting::CacheBytes));

@@ -259,6 +259,7 @@ impl<B: Backend> Registry<B> {
             return self.set_security_in(id, slot, &handle.chain, parts, &new);
         }
         let writes = WriteSet::of_security(&handle.chain, Parts::all(), &merged);
+        self.backend.no_old_answers().await;
         let watched = self.watched(slot, Writes::Step(&writes)).await;
         let conditions = [Condition::KeyExists { key: handle.key }];
         let change = Mutation::WriteKey {

@@ -6,15 +6,17 @@ use alloc::vec::Vec;
 use lcs_abi::BASE_LAYER;
 use lcs_abi::Guid;
 use lcs_abi::call::{
-    self, DeleteValue, NamedValue, QueryValue, QueryValueAnswer, QueryValuesAnswer, SetTombstone,
-    SetValue, SetValueAnswer,
+    self, DeleteValue, Guarded, NamedValue, QueryValue, QueryValueAnswer, QueryValuesAnswer,
+    SetTombstone, SetValue, SetValueAnswer,
 };
 use lcs_abi::rsi::{BlanketEntry, Condition, Mutation, Name, ValueEntry, ValuePosition};
 use lcs_abi::security::Access;
 
 use super::Registry;
 use super::backend::Backend;
+use super::cache::{Object, Part};
 use super::error::{Error, NotFound};
+use super::generations::Made;
 use super::handles::{HandleId, KeyHandle};
 use super::keys::Page;
 use super::reading::Site;
@@ -31,17 +33,20 @@ impl<B: Backend> Registry<B> {
         &self,
         id: HandleId,
         request: QueryValue,
-    ) -> Result<QueryValueAnswer, Error> {
+    ) -> Result<Guarded<QueryValueAnswer>, Error> {
         let handle = self.key_with(id, Access::QUERY_VALUE)?;
         let name = self.value_name(&request.name)?;
+        let (slot, key, part) = (handle.site.slot, handle.key, Part::Value(name.folded()));
+        let guard = self.guard(handle.site, &Made::Of(Object { slot, key, part }));
         let winner = self.effective_value(&handle, &name).await?;
         let winner = winner.ok_or(Error::NotFound(NotFound::Value))?;
-        Ok(QueryValueAnswer {
+        let answer = QueryValueAnswer {
             value_type: winner.value_type,
             data: winner.data,
             sequence: committed(winner.sequence),
             layer: winner.layer.display,
-        })
+        };
+        Ok(Guarded { answer, guard })
     }
 
     /// What a name of the values of a key, which is there, stands for in a view.
@@ -76,8 +81,9 @@ impl<B: Backend> Registry<B> {
         id: HandleId,
         request: call::QueryValues,
         budget: usize,
-    ) -> Result<QueryValuesAnswer, Error> {
+    ) -> Result<Guarded<QueryValuesAnswer>, Error> {
         let handle = self.key_with(id, Access::QUERY_VALUE)?;
+        let guard = self.guard(handle.site, &Made::OfHive);
         let mut listing = ValueListing::new(handle.site, &handle.view, handle.key, request.cursor);
         let mut page = Page::new(budget);
         let generation = self.generation(handle.site.slot);
@@ -97,7 +103,7 @@ impl<B: Backend> Registry<B> {
             self.read_key(handle.site, handle.key).await?;
         }
         let (values, next) = page.finish();
-        Ok(QueryValuesAnswer { values, next, generation })
+        Ok(Guarded { answer: QueryValuesAnswer { values, next, generation }, guard })
     }
 
     /// Writes a value into a layer.

@@ -118,7 +118,8 @@ impl Stage {
                 let derive = create_key(&name.key().display, layer(*number), false);
                 let made = registry.derive(Some(handle(*on)), &system(), derive).await?;
                 handles.borrow_mut().push(made);
-                let created = registry.key_info(made).await.expect("an open key is there").created;
+                let created =
+                    registry.key_info(made).await.expect("an open key is there").answer.created;
                 Ok(Outcome::Opened { created })
             }
             Act::Open { on, name } => {
@@ -161,12 +162,14 @@ impl Stage {
             Act::Query { handle: number } => {
                 let request = QueryValue { name: "V".into() };
                 let found = registry.query_value(handle(*number), request).await?;
-                Ok(Outcome::Data(found.data))
+                Ok(Outcome::Data(found.answer.data))
             }
             Act::List { handle: number } => {
                 let request = EnumSubkeys::default();
                 let page = registry.enum_subkeys(handle(*number), request, ROOM).await?;
-                Ok(Outcome::Names(page.subkeys.into_iter().map(|subkey| subkey.name).collect()))
+                Ok(Outcome::Names(
+                    page.answer.subkeys.into_iter().map(|subkey| subkey.name).collect(),
+                ))
             }
         }
     }
@@ -379,7 +382,7 @@ fn of_many_who_create_one_key_at_once_one_does() {
     let made: Vec<HandleId> = made.into_iter().map(|made| made.unwrap()).collect();
     let infos = made.iter().map(|handle| stage.client.registry.key_info(*handle));
     let infos = block_on(join_all(infos));
-    assert_eq!(infos.iter().flatten().filter(|info| info.created).count(), 1);
+    assert_eq!(infos.iter().flatten().filter(|info| info.answer.created).count(), 1);
     let guids: BTreeSet<Guid> =
         made.iter().map(|handle| stage.client.details(*handle).unwrap().guid).collect();
     assert_eq!(guids.len(), 1);

@@ -196,7 +196,7 @@ fn a_handle_does_what_it_was_granted_and_nothing_else() {
     }
     client.create("Test\\k").unwrap();
     let blind = with(Access::KEY_ALL_ACCESS - Access::READ_CONTROL);
-    let info = client.run(client.registry.key_info(blind)).unwrap();
+    let info = client.info(blind).unwrap();
     assert_eq!((info.created, info.details), (false, None));
 }
 

@@ -139,7 +139,7 @@ fn an_answer_without_room_says_how_much_it_needs() {
     assert!((MORE_THAN_A_PAGE..MORE_THAN_A_PAGE + 200).contains(&needed));
     assert!(matches!(first(Some(before), needed - 1), Err(Error::BufferTooSmall { .. })));
     let page = first(Some(before), needed).unwrap();
-    assert_eq!(page.values, expected[large..=large]);
+    assert_eq!(page.answer.values, expected[large..=large]);
 }
 
 #[test]

@@ -251,7 +251,7 @@ fn a_step_whose_answer_is_lost_may_have_happened() {
     client.world.fail_no_more();
     assert_eq!(client.query(root, "v").unwrap().data, b"late");
     let found = client.create("Test\\k").unwrap();
-    assert!(!client.run(client.registry.key_info(found)).unwrap().created);
+    assert!(!client.info(found).unwrap().created);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_create_whose_name_was_taken_by_a_late_step_opens_what_is_there() {
     });
     client.world.fail_when(move |request| if is_apply(request) { first.take() } else { None });
     let found = client.create("Test\\k").unwrap();
-    assert!(!client.run(client.registry.key_info(found)).unwrap().created);
+    assert!(!client.info(found).unwrap().created);
 }
 
 #[test]

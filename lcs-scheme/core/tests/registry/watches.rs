@@ -152,7 +152,7 @@ impl Stage {
         for (number, key) in self.keys.iter().enumerate() {
             let request = QueryValues { cursor: None };
             let page = self.client.registry.query_values(*key, request, ROOM).await;
-            for value in page.expect("an open key").values {
+            for value in page.expect("an open key").answer.values {
                 found.insert((number, value.name), (value.layer, value.sequence));
             }
         }

@@ -116,6 +116,16 @@ impl Cache {
         self.with(|kept| kept.order.now())
     }
 
+    /// Whether no step is on its way that may change this.
+    pub(super) fn is_still(&self, object: Object<&str>) -> bool {
+        self.with(|kept| kept.order.is_still(object))
+    }
+
+    /// Whether no step is on its way in a hive.
+    pub(super) fn is_hive_still(&self, slot: SlotId) -> bool {
+        self.with(|kept| kept.order.is_hive_still(slot))
+    }
+
     /// A key's record.
     pub(super) fn record(&self, slot: SlotId, key: Guid) -> Option<KeyRecord> {
         self.with(|kept| {
@@ -247,7 +257,7 @@ impl OnItsWay<'_> {
             Err(Fault::Down) => false,
         };
         if settled && let Some(sent) = self.sent.take() {
-            self.cache.with(|kept| kept.order.ended(sent.touched));
+            self.cache.with(|kept| kept.order.ended(sent.slot, sent.touched));
         }
     }
 }

@@ -7,6 +7,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::hash::Hash;
 
 use hashbrown::{HashMap, HashSet};
 
@@ -28,7 +29,7 @@ pub(super) struct Number(u64);
 /// A step that was sent.
 pub(super) struct Sent {
     connection: ConnectionId,
-    slot: SlotId,
+    pub(super) slot: SlotId,
     number: Number,
     pub(super) at: Moment,
     pub(super) touched: Touched,
@@ -40,6 +41,8 @@ pub(super) struct Order {
     now: Moment,
     /// How many steps are on their way that may change it.
     on_their_way: HashMap<Scope<Box<str>>, usize>,
+    /// How many steps are on their way in a hive.
+    in_hives: HashMap<SlotId, usize>,
     /// When the last step ended that may have changed it, as far as that was after `forgotten`.
     ended: HashMap<Scope<Box<str>>, Moment>,
     /// What ended up to here is not remembered: it can have been anything.
@@ -62,10 +65,18 @@ impl Order {
         if asked < self.forgotten {
             return false;
         }
-        let on_its_way = |scope: &Scope<&str>| self.on_their_way.contains_key(scope);
         let ended = |scope: &Scope<&str>| self.ended.get(scope).is_some_and(|end| *end > asked);
-        let mut scopes = object.above().into_iter().chain([Scope::One(object)]);
-        !scopes.any(|scope| on_its_way(&scope) || ended(&scope))
+        self.is_still(object) && !with_above(object).any(|scope| ended(&scope))
+    }
+
+    /// Whether no step is on its way that may change this.
+    pub(super) fn is_still(&self, object: Object<&str>) -> bool {
+        !with_above(object).any(|scope| self.on_their_way.contains_key(&scope))
+    }
+
+    /// Whether no step is on its way in a hive.
+    pub(super) fn is_hive_still(&self, slot: SlotId) -> bool {
+        !self.in_hives.contains_key(&slot)
     }
 
     /// A step is sent.
@@ -78,6 +89,7 @@ impl Order {
         for scope in &touched.0 {
             *self.on_their_way.entry(scope.clone()).or_default() += 1;
         }
+        *self.in_hives.entry(slot).or_default() += 1;
         self.last.0 += 1;
         Sent { connection, slot, number: self.last, at: self.now, touched }
     }
@@ -95,15 +107,11 @@ impl Order {
     }
 
     /// A step has come to its end: it took effect, or never will.
-    pub(super) fn ended(&mut self, touched: Touched) {
+    pub(super) fn ended(&mut self, slot: SlotId, touched: Touched) {
         for scope in &touched.0 {
-            if let Some(count) = self.on_their_way.get_mut(scope) {
-                *count -= 1;
-                if *count == 0 {
-                    self.on_their_way.remove(scope);
-                }
-            }
+            one_less(&mut self.on_their_way, scope);
         }
+        one_less(&mut self.in_hives, &slot);
         self.changed(touched);
     }
 
@@ -123,14 +131,14 @@ impl Order {
         if self.connections.contains(&sent.connection) {
             self.lost.insert((sent.slot, sent.number), sent.touched);
         } else {
-            self.ended(sent.touched);
+            self.ended(sent.slot, sent.touched);
         }
     }
 
     /// A step took effect, and so has every earlier one that ever will.
     pub(super) fn took_effect(&mut self, sent: Sent) {
         self.end_lost(sent.slot, sent.number);
-        self.ended(sent.touched);
+        self.ended(sent.slot, sent.touched);
     }
 
     /// A source is there, with these hives.
@@ -153,8 +161,23 @@ impl Order {
             self.lost.range((slot, Number(0))..(slot, before)).map(|(at, _)| *at).collect();
         for at in ended {
             if let Some(touched) = self.lost.remove(&at) {
-                self.ended(touched);
+                self.ended(slot, touched);
             }
+        }
+    }
+}
+
+/// An object, and what has it in it.
+fn with_above<'n>(object: Object<&'n str>) -> impl Iterator<Item = Scope<&'n str>> {
+    object.above().into_iter().chain([Scope::One(object)])
+}
+
+/// One less of these; those of which there is none are not listed.
+fn one_less<T: Eq + Hash>(counts: &mut HashMap<T, usize>, of: &T) {
+    if let Some(count) = counts.get_mut(of) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(of);
         }
     }
 }

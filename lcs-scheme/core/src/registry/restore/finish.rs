@@ -75,6 +75,7 @@ impl<B: Backend> Registry<B> {
     /// Sends the step and tells those who watch. Nobody else changes which keys the hive has meanwhile.
     async fn carry_out_restore(&self, restore: &Restore, intake: &mut Intake) -> Result<(), Error> {
         self.stage_restore(restore, intake).await?;
+        self.backend.no_old_answers().await;
         let (slot, key) = (restore.slot(), restore.target.key);
         let under_way = self.step_alone(slot).await;
         self.require_named(restore.target.site, key)?;

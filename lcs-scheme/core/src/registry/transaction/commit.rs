@@ -57,6 +57,7 @@ impl<B: Backend> Registry<B> {
             Stage::Bound(slot, _) => Ok(*slot),
             _ => Err(Error::Invalid("nothing was written in the transaction")),
         })?;
+        self.backend.no_old_answers().await;
         let site = Site::written_in(id, slot);
         let _no_steps = self.locks.no_steps(site).await;
         // Another commit of it may have come first.
@@ -310,6 +311,8 @@ impl<B: Backend> Registry<B> {
             // It stays unknown until somebody asks again.
             Err(_) => return,
         };
+        // The hive's generation is part of answers.
+        self.step_generation(slot);
         self.with(|state| {
             if unknown(state).is_some() {
                 if let (Stage::Committed, Some(slot)) = (&stage, state.hives.get_mut(slot)) {

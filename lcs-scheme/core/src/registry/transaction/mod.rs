@@ -454,6 +454,7 @@ impl<B: Backend> Registry<B> {
             let some = self.with(|state| state.watches.some_in(site.slot));
             let writes =
                 if some { WriteSet::of_step(&mutations, chains) } else { WriteSet::default() };
+            self.backend.no_old_answers().await;
             let watched = self.watched(site.slot, Writes::Step(&writes)).await;
             let first = self.step(site.slot, conditions, mutations).await?;
             self.committed(watched).await;

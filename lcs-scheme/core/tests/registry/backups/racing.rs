@@ -98,7 +98,7 @@ impl Race {
     async fn read(&self, key: HandleId) -> Values {
         let request = QueryValues { cursor: None };
         let page = self.client.registry.query_values(key, request, ROOM).await.expect("the key");
-        page.values.into_iter().map(|value| (value.name, value.data)).collect()
+        page.answer.values.into_iter().map(|value| (value.name, value.data)).collect()
     }
 
     /// Watches a key until all is done and said; gives what whoever reads again what it is told of knows then.
@@ -123,7 +123,7 @@ impl Race {
                 }
                 let query = QueryValue { name: event.name.clone() };
                 match registry.query_value(key, query).await {
-                    Ok(value) => known.insert(event.name, value.data),
+                    Ok(value) => known.insert(event.name, value.answer.data),
                     Err(Error::NotFound(_)) => known.remove(&event.name),
                     Err(error) => panic!("{error}"),
                 };

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use lcs_abi::Guid;
 use lcs_abi::call::{
-    CREATE_LINK, CREATE_VOLATILE, Derive, EnumSubkeys, KeyDetails, LayerOnly, NamedValue,
-    QueryValue, QueryValueAnswer, QueryValues, SetValue, Subkey, TransactionState,
+    CREATE_LINK, CREATE_VOLATILE, Derive, EnumSubkeys, KeyDetails, KeyInfoAnswer, LayerOnly,
+    NamedValue, QueryValue, QueryValueAnswer, QueryValues, SetValue, Subkey, TransactionState,
 };
 use lcs_abi::rsi::{
     Changes, ClaimedHive, KeyRecord, Mutation, Refusal, RegisteredHive, Request, Target,
@@ -16,6 +16,7 @@ use lcs_core::model::{KeyName, Layer};
 use lcs_core::registry::{Caller, ConnectionId, Error, HandleId, Registry};
 use lcs_core::security::{Account, SecurityDescriptor, Sid, Token};
 
+use super::kept::Kept;
 use super::world::{Source, World};
 
 /// All rights.
@@ -124,6 +125,9 @@ pub struct Client {
     pub registry: Rc<Registry<World>>,
     /// The `Machine` that is there because there are layers.
     pub machine: Option<Source>,
+    /// What it was told of values and keys, and could tell itself.
+    kept_values: Kept<(HandleId, String), QueryValueAnswer>,
+    kept_infos: Kept<HandleId, KeyInfoAnswer>,
 }
 
 impl Client {
@@ -131,7 +135,8 @@ impl Client {
     pub fn new(layers: impl IntoIterator<Item = Layer>) -> Client {
         let world = World::new();
         let registry = Rc::new(Registry::new(world.clone()).expect("base is a name"));
-        let mut client = Client { world, registry, machine: None };
+        let (kept_values, kept_infos) = (Kept::default(), Kept::default());
+        let mut client = Client { world, registry, machine: None, kept_values, kept_infos };
         let mut layers = layers.into_iter().peekable();
         if layers.peek().is_some() {
             let machine = machine(layers);
@@ -238,6 +243,8 @@ impl Client {
     }
 
     pub fn close(&self, handle: HandleId) {
+        self.kept_values.forget(|(of, _)| *of == handle);
+        self.kept_infos.forget(|of| *of == handle);
         self.run(self.registry.close(handle));
     }
 
@@ -268,11 +275,17 @@ impl Client {
     }
 
     pub fn query(&self, handle: HandleId, name: &str) -> Result<QueryValueAnswer, Error> {
-        self.run(self.registry.query_value(handle, QueryValue { name: name.into() }))
+        let told = self.run(self.registry.query_value(handle, QueryValue { name: name.into() }))?;
+        Ok(self.kept_values.check(&self.world, (handle, name.to_owned()), told))
+    }
+
+    pub fn info(&self, handle: HandleId) -> Result<KeyInfoAnswer, Error> {
+        let told = self.run(self.registry.key_info(handle))?;
+        Ok(self.kept_infos.check(&self.world, handle, told))
     }
 
     pub fn details(&self, handle: HandleId) -> Result<KeyDetails, Error> {
-        let info = self.run(self.registry.key_info(handle))?;
+        let info = self.info(handle)?;
         Ok(info.details.expect("the handle has READ_CONTROL"))
     }
 
@@ -282,7 +295,7 @@ impl Client {
             let request = QueryValues { cursor };
             let page = self.run(self.registry.query_values(handle, request, budget))?;
             assert!(lcs_abi::encode(&page).len() <= budget, "the page fits");
-            Ok((page.values, page.next))
+            Ok((page.answer.values, page.answer.next))
         })
     }
 
@@ -297,7 +310,7 @@ impl Client {
             let request = EnumSubkeys { cursor, counts };
             let page = self.run(self.registry.enum_subkeys(handle, request, budget))?;
             assert!(lcs_abi::encode(&page).len() <= budget, "the page fits");
-            Ok((page.subkeys, page.next))
+            Ok((page.answer.subkeys, page.answer.next))
         })
     }
 }

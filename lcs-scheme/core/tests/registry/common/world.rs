@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -162,11 +162,14 @@ struct Inner {
 
 /// The world; clones are the same one.
 #[derive(Clone)]
-pub struct World(Rc<RefCell<Inner>>);
+pub struct World(Rc<RefCell<Inner>>, Rc<[AtomicU64; WORDS]>);
+
+/// Words of the generation page: the one for everything, one for a hive, and one that is not enough for more.
+const WORDS: usize = 3;
 
 impl World {
     pub fn new() -> World {
-        World(Rc::new(RefCell::new(Inner {
+        let inner = RefCell::new(Inner {
             sources: HashMap::new(),
             now: 0,
             uptime: Duration::ZERO,
@@ -180,7 +183,8 @@ impl World {
             next_delay: 0,
             held: None,
             late: None,
-        })))
+        });
+        World(Rc::new(inner), Rc::default())
     }
 
     /// Connects a source that serves these hives.
@@ -373,6 +377,14 @@ impl Backend for World {
         let mut inner = self.0.borrow_mut();
         inner.guids += 1;
         Guid(inner.guids.to_be_bytes())
+    }
+
+    fn generation_words(&self) -> &[AtomicU64] {
+        &*self.1
+    }
+
+    fn no_old_answers(&self) -> impl Future<Output = ()> + 'static {
+        std::future::ready(())
     }
 
     fn audit(&self, event: AuditEvent) {

@@ -26,7 +26,7 @@ fn a_directory_handle_is_one_to_read_the_key_with_and_nothing_else() {
     let (client, _source) = Client::with_hive([]);
     client.create("Test\\k").unwrap();
     let directory = client.file("Test/k", READ).unwrap();
-    let info = client.run(client.registry.key_info(directory)).unwrap();
+    let info = client.info(directory).unwrap();
     assert_eq!(info.access, Access::KEY_READ.bits());
     assert!(client.set(directory, "v", types::SZ, b"", None).is_err());
 }

@@ -346,7 +346,7 @@ impl Player {
 
     fn info(&self, handle: u8) {
         let handle = self.handle(handle);
-        let info = self.client.run(self.client.registry.key_info(handle.id)).unwrap();
+        let info = self.client.info(handle.id).unwrap();
         assert_eq!(info.created, handle.created);
         let found = info.details.unwrap();
         let record = &self.model.records[&handle.key];

@@ -425,7 +425,7 @@ impl Player {
         aborted.state = TransactionState::Aborted;
         let in_it = |handle: &Handle| handle.through.transaction == Some(transaction);
         if let Some(handle) = self.handles.iter().find(|handle| in_it(handle)) {
-            let found = self.client.run(self.client.registry.key_info(handle.id)).map_err(failure);
+            let found = self.client.info(handle.id).map_err(failure);
             assert_eq!(found.err(), Some(super::model::Failure::Ended(TransactionState::Aborted)));
         }
     }

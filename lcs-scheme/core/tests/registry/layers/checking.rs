@@ -180,7 +180,7 @@ impl Player {
     pub fn info(&mut self, place: usize) {
         let hive = self.hive(place);
         let handle = &self.handles[place];
-        let info = self.client.run(self.client.registry.key_info(handle.id)).unwrap();
+        let info = self.client.info(handle.id).unwrap();
         assert_eq!(info.created, handle.created);
         assert_eq!(info.access, handle.access.bits());
         let may = handle.access.contains(Access::READ_CONTROL);

@@ -95,7 +95,7 @@ impl Client {
     }
 
     fn granted(&self, handle: HandleId) -> Access {
-        let info = self.run(self.registry.key_info(handle)).unwrap();
+        let info = self.info(handle).unwrap();
         Access::from_bits(info.access).unwrap()
     }
 

@@ -84,7 +84,7 @@ fn creating_takes_create_sub_key_on_the_parent_and_the_access_asked_for_on_the_n
     // Whoever finds it opens it, and neither the parent nor the layer matters.
     let found = create("Test\\p\\k", Access::KEY_READ, Some("no such layer"));
     let found = client.derive_as(&bob(), None, found).unwrap();
-    assert!(!client.run(client.registry.key_info(found)).unwrap().created);
+    assert!(!client.info(found).unwrap().created);
     assert_eq!(client.derive_as(&bob(), None, k(Access::SET_VALUE)), denied(Access::SET_VALUE));
 }
 

@@ -147,7 +147,7 @@ fn a_plain_creation_and_a_commit_that_meet_come_out_in_one_order_or_the_other() 
         };
         client.world.set_delays(Vec::new());
         let plain = plain.unwrap();
-        let is_new = !client.run(client.registry.key_info(plain)).unwrap().created;
+        let is_new = !client.info(plain).unwrap().created;
         assert_eq!(committed.is_ok(), is_new, "{number}");
         assert_eq!(client.data(plain, "v").is_ok(), committed.is_ok(), "{number}");
         if is_new { found += 1 } else { made += 1 }
