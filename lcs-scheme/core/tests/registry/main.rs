@@ -5,6 +5,7 @@ mod cache;
 mod common;
 mod concurrency;
 mod files;
+mod generations;
 mod histories;
 mod hostile;
 mod layer_deletion;
