@@ -12,6 +12,7 @@ use crate::writes::write;
 
 /// A value of which 32 layers say something; and one of which one layer does.
 pub fn layers_32(client: &Client) -> anyhow::Result<Figures> {
+    client.registry.keep_answers(false);
     let key = client.key(r"Machine\Key")?;
     let (binary, data) = (ValueType::Binary.code(), [7; 32]);
     key.set_value("One", binary, &data, &SetValue::default())?;

@@ -36,8 +36,9 @@ const fn bench(
     Bench { name, aim, better: Better::Less, measure }
 }
 
-const BENCHES: [Bench; 11] = [
+const BENCHES: [Bench; 12] = [
     bench("read_warm", 1.25, reads::read_warm),
+    bench("read_repeat", 0.02, reads::read_repeat),
     bench("open_warm", 1.5, reads::open_warm),
     bench("open_20_aces", 1.1, reads::open_20_aces),
     bench("file_read_warm", 1.5, reads::file_read_warm),

@@ -3,7 +3,7 @@
 use libredox::Fd;
 use libredox::flag::{O_CLOEXEC, O_RDONLY, O_RDWR};
 use libreg::security::Parts;
-use libreg::{Access, SetValue, ValueType};
+use libreg::{Access, Key, Registry, SetValue, ValueType};
 use registry_tests::echo;
 
 use crate::client::Client;
@@ -16,6 +16,7 @@ const DEEP: &str = r"Machine\a\b\c\d\e";
 
 /// A value of 32 bytes, of a key that is open; and a call with payloads of the same sizes.
 pub fn read_warm(client: &Client) -> anyhow::Result<Figures> {
+    client.registry.keep_answers(false);
     let key = client.key(DEEP)?;
     key.set_value("Value", ValueType::Binary.code(), &[7; 32], &SetValue::default())?;
     let value = key.value("Value")?;
@@ -29,6 +30,17 @@ pub fn read_warm(client: &Client) -> anyhow::Result<Figures> {
         || client.call(&mut payload, answer),
         || Ok(key.value("Value").map(drop)?),
     )
+}
+
+/// The same value again, which nothing has changed; and the same from a library that asks each time.
+pub fn read_repeat(client: &Client) -> anyhow::Result<Figures> {
+    let key = client.key(DEEP)?;
+    key.set_value("Value", ValueType::Binary.code(), &[7; 32], &SetValue::default())?;
+    let asking = Registry::open()?;
+    asking.keep_answers(false);
+    let asking = asking.open_key(DEEP, Access::KEY_READ)?;
+    let read = |key: &Key| Ok(key.value("Value").map(drop)?);
+    in_turns(ROUNDS, 100, || read(&asking), || read(&key))
 }
 
 /// A key that is opened by its whole path and closed; and a handle that is derived with a payload of that size, and

@@ -1,6 +1,7 @@
 //! Whether it matters how much there is: a system with a thousand keys and one with a million, side by side.
 
 use std::path::Path;
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -151,11 +152,11 @@ fn open_cold(small: &Fd, large: &Fd) -> anyhow::Result<Figures> {
     Ok(Figures::of_rounds(&rounds.collect::<anyhow::Result<Vec<_>>>()?))
 }
 
-/// loregd, which was told to end, from its start until its hives are in service.
+/// loregd, which was stopped, from its start until its hives are in service.
 fn start(systems: &mut [System; 2]) -> anyhow::Result<Figures> {
     const ROUNDS: usize = 11;
     let time = |system: &mut System| {
-        system.loregd.terminate();
+        system.loregd.kill();
         let data = system.root.path().join("var/lib/loregd").display().to_string();
         let start = Instant::now();
         system.loregd = system.root.daemon("loregd", &["--data", &data]);
@@ -179,21 +180,32 @@ fn memory(system: &System) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads all values of all keys, and gives how much LCS may hold of them.
+/// Reads all values of all keys, by several threads, and gives how much LCS may hold of them.
 fn read_all() -> anyhow::Result<Figures> {
+    const THREADS: usize = 8;
     let registry = Registry::open()?;
-    let mut values = 0;
     let bulk = registry.open_key(r"Machine\Bulk", Access::KEY_READ)?;
-    for above in bulk.subkeys(false) {
-        let above = bulk.open_key(&above?.name, Access::KEY_READ)?;
-        for below in above.subkeys(false) {
-            let key = above.open_key(&below?.name, Access::KEY_READ)?;
-            for value in key.values() {
-                value?;
-                values += 1;
+    let names = bulk.subkeys(false).map(|above| Ok(above?.name));
+    let names = names.collect::<anyhow::Result<Vec<_>>>()?;
+    let read = |names: &[String]| {
+        let mut values = 0;
+        for name in names {
+            let above = bulk.open_key(name, Access::KEY_READ)?;
+            for below in above.subkeys(false) {
+                for value in above.open_key(&below?.name, Access::KEY_READ)?.values() {
+                    value?;
+                    values += 1;
+                }
             }
         }
-    }
+        anyhow::Ok(values)
+    };
+    let values = thread::scope(|scope| {
+        let parts = names.chunks(names.len().div_ceil(THREADS));
+        let readers: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+        let counts = readers.into_iter().map(|reader| reader.join().expect("a reader"));
+        counts.sum::<anyhow::Result<u64>>()
+    })?;
     ensure!(values == LARGE.0 * LARGE.1 * VALUES, "{values} values were read");
     let cache = registry.status()?.details.context("no details")?.cache;
     let allowed = (cache.limit + BESIDE_CACHE) as f64;

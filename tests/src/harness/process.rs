@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// How long anything that must happen may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,17 +86,6 @@ impl Process {
     /// Ends its standard input, if that is a pipe of ours.
     pub fn close_input(&mut self) {
         drop(self.child.stdin.take());
-    }
-
-    /// SIGTERM, and waits until it has ended.
-    ///
-    /// # Panics
-    ///
-    /// If it does not end well within [`PATIENCE`].
-    pub fn terminate(&mut self) {
-        // Not reaped yet, so the number is the child's.
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("a child");
-        self.succeed();
     }
 
     /// Waits for its end; `None` when `patience` ran out.
