@@ -223,6 +223,41 @@ pub struct NamedValue {
     pub layer: String,
 }
 
+/// A [`QueryValueAnswer`] of borrowed parts; encoded they are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValueRef<'a> {
+    /// The type's code.
+    pub value_type: u32,
+    /// The data.
+    #[serde(with = "serde_bytes")]
+    pub data: &'a [u8],
+    /// The sequence number of the winning entry.
+    pub sequence: u64,
+    /// The layer of the winning entry.
+    pub layer: &'a str,
+}
+
+/// A [`NamedValue`] of borrowed parts; encoded they are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedValueRef<'a> {
+    /// The value's name as written; empty for the default value.
+    pub name: &'a str,
+    /// The value.
+    #[serde(borrow)]
+    pub value: ValueRef<'a>,
+}
+
+/// What follows the values in a [`QueryValuesAnswer`] with its guard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AfterValues {
+    /// The cursor of the next page, if there is one.
+    pub next: Option<String>,
+    /// The hive's generation when the page was made.
+    pub generation: u64,
+    /// The guard of the answer.
+    pub guard: Option<Guard>,
+}
+
 /// A page of effective values, in the order of their folded names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryValuesAnswer {

@@ -71,6 +71,17 @@ pub fn encode<T: Serialize>(message: &T) -> alloc::vec::Vec<u8> {
     postcard::to_allocvec(message).unwrap_or_default()
 }
 
+/// Encodes one message behind what is there.
+pub fn encode_onto<T: Serialize>(bytes: alloc::vec::Vec<u8>, message: &T) -> alloc::vec::Vec<u8> {
+    // As above, there is nothing that can fail.
+    postcard::to_extend(message, bytes).unwrap_or_default()
+}
+
+/// Decodes one message from the start of `bytes`, and gives what follows it.
+pub fn decode_first<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Malformed> {
+    postcard::take_from_bytes(bytes).map_err(|_| Malformed)
+}
+
 /// Decodes one message from the start of `bytes` and ignores what follows it.
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     postcard::take_from_bytes(bytes).map(|(message, _)| message).map_err(|_| Malformed)

@@ -96,6 +96,47 @@ pub struct ValueEntry {
     pub sequence: u64,
 }
 
+/// A [`Name`] where it is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameRef<'a> {
+    /// As its creator wrote it.
+    pub display: &'a str,
+    /// Folded.
+    pub folded: &'a str,
+}
+
+/// A [`ValueEntry`] where it is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValueEntryRef<'a> {
+    /// The key.
+    pub key: Guid,
+    /// The value's name.
+    #[serde(borrow)]
+    pub name: NameRef<'a>,
+    /// The layer.
+    #[serde(borrow)]
+    pub layer: NameRef<'a>,
+    /// The type's code, or [`crate::value::TOMBSTONE`].
+    pub value_type: u32,
+    /// The data.
+    #[serde(with = "serde_bytes")]
+    pub data: &'a [u8],
+    /// Its sequence number.
+    pub sequence: u64,
+}
+
+/// A [`BlanketEntry`] where it is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlanketEntryRef<'a> {
+    /// The key.
+    pub key: Guid,
+    /// The layer.
+    #[serde(borrow)]
+    pub layer: NameRef<'a>,
+    /// Its sequence number.
+    pub sequence: u64,
+}
+
 /// A layer's tombstone for every value of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlanketEntry {

@@ -12,7 +12,7 @@ use syscall::CallFlags;
 use crate::error::Cause;
 
 /// Room for the answer about one value, in bytes; a larger one takes a second call.
-pub(crate) const ANSWER: usize = 4096;
+pub(crate) const ANSWER: usize = 512;
 /// Room for a page of a listing, in bytes.
 pub(crate) const PAGE: usize = 64 * 1024;
 /// More than any answer can be: a value of 64 MiB, the highest MaxValueSize, and what belongs to it.
@@ -38,6 +38,19 @@ pub(crate) fn call<Q: Serialize, A: DeserializeOwned>(
     request: &Q,
     room: usize,
 ) -> Result<A, Cause> {
+    call_with(handle, op, request, room, |answer| {
+        lcs_abi::decode(answer).map_err(|_| Cause::Malformed)
+    })
+}
+
+/// The same, with an answer that is taken as it came.
+pub(crate) fn call_with<Q: Serialize, A>(
+    handle: &Fd,
+    op: Op,
+    request: &Q,
+    room: usize,
+    take: impl Fn(&[u8]) -> Result<A, Cause>,
+) -> Result<A, Cause> {
     let request = lcs_abi::encode(request);
     PAYLOAD.with_borrow_mut(|payload| {
         let mut room = room.max(MIN_PAYLOAD).max(request.len());
@@ -52,8 +65,7 @@ pub(crate) fn call<Q: Serialize, A: DeserializeOwned>(
             });
             let needed = match outcome {
                 Ok(length) => {
-                    let answer = payload.get(..length).ok_or(Cause::Malformed)?;
-                    return lcs_abi::decode(answer).map_err(|_| Cause::Malformed);
+                    return take(payload.get(..length).ok_or(Cause::Malformed)?);
                 }
                 Err(Cause::Errno(ERANGE)) => needed(payload).ok_or(Cause::Malformed)?,
                 Err(cause) => return Err(cause),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lcs_abi::call::{self as abi, Derive, Guarded, Op};
+use lcs_abi::call::{self as abi, AfterValues, Derive, Guarded, Op};
 use lcs_abi::security::Access;
 use libredox::Fd;
 use serde::Serialize;
@@ -115,7 +115,7 @@ impl Key {
 
     /// All effective values, in the order of their folded names. Needs QUERY_VALUE.
     pub fn values(&self) -> Values<'_> {
-        Values { key: self, page: Vec::new().into_iter(), next: Next::Page(None) }
+        Values { key: self, page: ValuePage::default(), next: Next::Page(None) }
     }
 
     /// Writes a value, durably, and says its sequence number. Needs SET_VALUE.
@@ -236,10 +236,16 @@ impl Key {
         room: usize,
         attempt: impl FnOnce() -> Attempt,
     ) -> Result<A, Error> {
-        self.kept
-            .connection()
-            .ask(|| call::call(&self.handle, op, request, room))
-            .map_err(|cause| failed(&self.path, attempt(), cause))
+        self.ask(|| call::call(&self.handle, op, request, room), attempt)
+    }
+
+    fn ask<A>(
+        &self,
+        ask: impl FnOnce() -> Result<A, Cause>,
+        attempt: impl FnOnce() -> Attempt,
+    ) -> Result<A, Error> {
+        let answer = self.kept.connection().ask(ask);
+        answer.map_err(|cause| failed(&self.path, attempt(), cause))
     }
 }
 
@@ -255,35 +261,84 @@ impl Next {
     }
 }
 
+/// A page of values as it came, which is decoded value by value.
+#[derive(Default)]
+struct ValuePage {
+    bytes: Vec<u8>,
+    /// Where the next value is.
+    at: usize,
+    /// How many there still are.
+    left: u64,
+}
+
+impl ValuePage {
+    fn new(answer: &[u8]) -> Result<ValuePage, Cause> {
+        let (left, rest) = lcs_abi::decode_first(answer).map_err(|_| Cause::Malformed)?;
+        Ok(ValuePage { at: answer.len() - rest.len(), bytes: answer.to_vec(), left })
+    }
+
+    fn take<T: DeserializeOwned>(&mut self) -> Result<T, Cause> {
+        let bytes = self.bytes.get(self.at..).unwrap_or_default();
+        let (taken, rest) = lcs_abi::decode_first(bytes).map_err(|_| Cause::Malformed)?;
+        self.at = self.bytes.len() - rest.len();
+        Ok(taken)
+    }
+}
+
 /// The values of a key; ends after the first error.
 pub struct Values<'a> {
     key: &'a Key,
-    page: std::vec::IntoIter<NamedValue>,
+    page: ValuePage,
     next: Next,
+}
+
+impl Values<'_> {
+    /// The next value, page by page.
+    fn step(&mut self) -> Result<Option<NamedValue>, Error> {
+        loop {
+            if let Some(left) = self.page.left.checked_sub(1) {
+                self.page.left = left;
+                let value = self.page.take().map_err(|cause| self.failed(cause))?;
+                if left == 0 {
+                    let after: AfterValues =
+                        self.page.take().map_err(|cause| self.failed(cause))?;
+                    self.next = Next::after(after.next);
+                }
+                return Ok(Some(value));
+            }
+            let Next::Page(cursor) = std::mem::replace(&mut self.next, Next::Nothing) else {
+                return Ok(None);
+            };
+            let request = abi::QueryValues { cursor };
+            self.page = self.key.ask(
+                || {
+                    call::call_with(
+                        self.key.handle(),
+                        Op::QueryValues,
+                        &request,
+                        call::PAGE,
+                        ValuePage::new,
+                    )
+                },
+                || Attempt::ListValues,
+            )?;
+        }
+    }
+
+    fn failed(&self, cause: Cause) -> Error {
+        failed(self.key.path(), Attempt::ListValues, cause)
+    }
 }
 
 impl Iterator for Values<'_> {
     type Item = Result<NamedValue, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(value) = self.page.next() {
-                return Some(Ok(value));
-            }
-            let Next::Page(cursor) = std::mem::replace(&mut self.next, Next::Nothing) else {
-                return None;
-            };
-            let request = abi::QueryValues { cursor };
-            let told: Result<Guarded<abi::QueryValuesAnswer>, Error> =
-                self.key.call(Op::QueryValues, &request, call::PAGE, || Attempt::ListValues);
-            match told {
-                Ok(Guarded { answer, .. }) => {
-                    self.page = answer.values.into_iter();
-                    self.next = Next::after(answer.next);
-                }
-                Err(error) => return Some(Err(error)),
-            }
+        let value = self.step();
+        if value.is_err() {
+            (self.page, self.next) = (ValuePage::default(), Next::Nothing);
         }
+        value.transpose()
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use lcs_abi::Guid;
-use lcs_abi::rsi::{BlanketEntry, PathEntry, Target, ValueEntry};
+use lcs_abi::rsi::{BlanketEntry, BlanketEntryRef, PathEntry, Target, ValueEntry, ValueEntryRef};
 use lcs_abi::value::TOMBSTONE;
 
 use super::layer::{Layer, LayerTable};
@@ -128,6 +128,20 @@ impl<'a> Rules<'a> {
             }
         }
         Ok(contest.winner()?.flatten().filter(|entry| entry.value_type != TOMBSTONE))
+    }
+
+    /// The same, of entries where they are encoded.
+    pub fn winning_value<'e>(
+        &self,
+        entries: &[ValueEntryRef<'e>],
+        blankets: &[BlanketEntryRef<'_>],
+    ) -> Result<Option<ValueEntryRef<'e>>, ImpossibleSequence> {
+        let entries =
+            entries.iter().map(|entry| (entry.layer.folded, entry.sequence, Some(*entry)));
+        let blankets =
+            blankets.iter().map(|blanket| (blanket.layer.folded, blanket.sequence, None));
+        let winner = self.winner(entries.chain(blankets))?.flatten();
+        Ok(winner.filter(|entry| entry.value_type != TOMBSTONE))
     }
 
     /// Drops the data of those entries of one value name that another one outranks, so that it is not held

@@ -36,7 +36,7 @@ pub(super) struct Page<T> {
 }
 
 /// What an answer needs beside the items and the text of the cursor: their lengths, a generation and a guard.
-const PAGE_OVERHEAD: usize = 48;
+pub(super) const PAGE_OVERHEAD: usize = 48;
 
 impl<T: serde::Serialize> Page<T> {
     /// An empty page for an answer of at most `budget` bytes.

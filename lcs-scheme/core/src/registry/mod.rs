@@ -15,6 +15,7 @@ mod generations;
 mod handles;
 mod hives;
 mod keys;
+mod known;
 mod layers;
 mod links;
 mod locks;

@@ -126,6 +126,17 @@ impl Cache {
         self.with(|kept| kept.order.is_hive_still(slot))
     }
 
+    /// Looks at what is kept of an object, where it is kept. If that was of use it was a hit; else nothing is counted.
+    pub(super) fn look<T>(
+        &self,
+        object: Object<&str>,
+        look: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let found = look(self.0.lock().store.get(object)?)?;
+        self.with(|kept| kept.hits += 1);
+        Some(found)
+    }
+
     /// A key's record.
     pub(super) fn record(&self, slot: SlotId, key: Guid) -> Option<KeyRecord> {
         self.with(|kept| {

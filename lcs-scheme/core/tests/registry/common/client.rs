@@ -275,7 +275,11 @@ impl Client {
     }
 
     pub fn query(&self, handle: HandleId, name: &str) -> Result<QueryValueAnswer, Error> {
-        let told = self.run(self.registry.query_value(handle, QueryValue { name: name.into() }))?;
+        let request = QueryValue { name: name.into() };
+        let told = self.run(self.registry.query_value(handle, request.clone()))?;
+        if let Some(known) = self.registry.known_value(handle, &request) {
+            assert_eq!(known, lcs_abi::encode(&told), "{name} as it is known");
+        }
         Ok(self.kept_values.check(&self.world, (handle, name.to_owned()), told))
     }
 
@@ -293,7 +297,10 @@ impl Client {
     pub fn values(&self, handle: HandleId, budget: usize) -> Result<Vec<NamedValue>, Error> {
         paged(budget, |cursor, budget| {
             let request = QueryValues { cursor };
-            let page = self.run(self.registry.query_values(handle, request, budget))?;
+            let page = self.run(self.registry.query_values(handle, request.clone(), budget))?;
+            if let Some(known) = self.registry.known_values(handle, &request, budget) {
+                assert_eq!(known, lcs_abi::encode(&page), "a page as it is known");
+            }
             assert!(lcs_abi::encode(&page).len() <= budget, "the page fits");
             Ok((page.answer.values, page.answer.next))
         })
