@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use lcs_abi::call::{
-    DeleteValue, Derive, EnumSubkeys, GENERATION_PAGE, GetSecurity, LayerOnly, MIN_PAYLOAD, Op,
-    QueryValue, QueryValues, SetSecurity, SetTombstone, SetValue, Unhide,
+    ChangeValues, DeleteValue, Derive, EnumSubkeys, GENERATION_PAGE, GetSecurity, LayerOnly,
+    MIN_PAYLOAD, Op, QueryValue, QueryValues, SetSecurity, SetTombstone, SetValue, Unhide,
 };
 use lcs_abi::explain::Explain;
 use lcs_abi::watch::Notify;
@@ -285,7 +285,7 @@ fn call(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: Ha
     let answered = Rc::clone(&call);
     shared.start(call, async move {
         let _room = room(&own, handle, length).await;
-        let longest = if op == Op::SetValue {
+        let longest = if matches!(op, Op::SetValue | Op::ChangeValues) {
             MAX_PLAIN_REQUEST.saturating_add(own.setting(Setting::MaxValueSize))
         } else {
             MAX_PLAIN_REQUEST
@@ -361,6 +361,11 @@ async fn operate(
         Op::SetValue => match decode::<SetValue>(payload) {
             Ok(request) => reply(registry.set_value(handle, request).await, length),
             // Only so much of it was looked at as the largest value takes.
+            Err(_) if payload.len() < length => Reply::Status(Err(ENOSPC)),
+            Err(reply) => reply,
+        },
+        Op::ChangeValues => match decode::<ChangeValues>(payload) {
+            Ok(request) => reply(registry.change_several(handle, request).await, length),
             Err(_) if payload.len() < length => Reply::Status(Err(ENOSPC)),
             Err(reply) => reply,
         },

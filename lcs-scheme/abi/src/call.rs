@@ -119,12 +119,14 @@ pub enum Op {
     Finish = 21,
     /// Nothing → [`StatusAnswer`].
     Status = 22,
+    /// [`ChangeValues`] → [`SetValueAnswer`], with the sequence number of the first change.
+    ChangeValues = 23,
 }
 
 impl Op {
     /// The operation with this number, if there is one.
     pub fn from_raw(raw: u64) -> Option<Op> {
-        const ALL: [Op; 22] = [
+        const ALL: [Op; 23] = [
             Op::QueryValue,
             Op::QueryValues,
             Op::SetValue,
@@ -147,6 +149,7 @@ impl Op {
             Op::TransactionStatus,
             Op::Finish,
             Op::Status,
+            Op::ChangeValues,
         ];
         ALL.get(usize::try_from(raw.checked_sub(1)?).ok()?).copied()
     }
@@ -309,6 +312,42 @@ pub struct SetTombstone {
     pub name: String,
     /// The layer; `None` is `base`.
     pub layer: Option<String>,
+}
+
+/// Changes several values of a key in one layer: all of them, or, if one cannot be, none. Outside a transaction it is
+/// one step, whose changes have consecutive sequence numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeValues {
+    /// The changes, in their order.
+    pub changes: Vec<ValueChange>,
+    /// The layer; `None` is `base`.
+    pub layer: Option<String>,
+}
+
+/// A change of a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValueChange {
+    /// The value's name.
+    pub name: String,
+    /// What becomes of it.
+    pub to: Becomes,
+}
+
+/// What becomes of a layer's entry for a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Becomes {
+    /// This, as [`SetValue`] has it.
+    Value {
+        /// The type's code.
+        value_type: u32,
+        /// The data.
+        #[serde(with = "serde_bytes")]
+        data: Vec<u8>,
+    },
+    /// A mask, as [`SetTombstone`] makes it.
+    Tombstone,
+    /// It is not there, as after [`DeleteValue`].
+    Absent,
 }
 
 /// The request of the operations that need a layer and nothing else.

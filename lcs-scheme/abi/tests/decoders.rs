@@ -1,12 +1,12 @@
 //! Every decoder takes any bytes: it decodes them or says that they are malformed.
 
 use lcs_abi::call::{
-    CREATE_VOLATILE, CacheStatus, Counts, DeleteValue, Derive, EnumSubkeys, EnumSubkeysAnswer,
-    GetSecurity, GetSecurityAnswer, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer, LayerOnly,
-    LayerStatus, NamedValue, Op, QueryValue, QueryValueAnswer, QueryValues, QueryValuesAnswer,
-    RejectedSetting, SetSecurity, SetTombstone, SetValue, SetValueAnswer, SourceStatus,
-    StatusAnswer, StatusDetails, StoreCopyAnswer, Subkey, TransactionState,
-    TransactionStatusAnswer, Unhide,
+    Becomes, CREATE_VOLATILE, CacheStatus, ChangeValues, Counts, DeleteValue, Derive, EnumSubkeys,
+    EnumSubkeysAnswer, GetSecurity, GetSecurityAnswer, Guard, Guarded, HiveState, HiveStatus,
+    KeyDetails, KeyInfoAnswer, LayerOnly, LayerStatus, NamedValue, Op, QueryValue,
+    QueryValueAnswer, QueryValues, QueryValuesAnswer, RejectedSetting, SetSecurity, SetTombstone,
+    SetValue, SetValueAnswer, SourceStatus, StatusAnswer, StatusDetails, StoreCopyAnswer, Subkey,
+    TransactionState, TransactionStatusAnswer, Unhide, ValueChange,
 };
 use lcs_abi::rsi::{
     Answer, BlanketEntry, Changes, ClaimedHive, Condition, FOLD_VERSION, FRAME_HEADER, FromSource,
@@ -25,7 +25,7 @@ macro_rules! for_every_message {
     ($function:ident($bytes:expr)) => {
         for_every_message!($function($bytes):
             Derive, QueryValue, QueryValues, SetValue, DeleteValue, SetTombstone, LayerOnly,
-            EnumSubkeys, Unhide, GetSecurity, SetSecurity, QueryValueAnswer, QueryValuesAnswer,
+            ChangeValues, EnumSubkeys, Unhide, GetSecurity, SetSecurity, QueryValueAnswer, QueryValuesAnswer,
             SetValueAnswer, EnumSubkeysAnswer, KeyInfoAnswer, GetSecurityAnswer, StatusAnswer,
             StoreCopyAnswer,
             FromSource, ToSource, RequestHeader, Request)
@@ -115,6 +115,20 @@ fn calls() -> Vec<Encoded> {
         sample(set),
         sample(DeleteValue { name: text(), layer: layer() }),
         sample(SetTombstone { name: text(), layer: layer() }),
+        sample(ChangeValues {
+            changes: vec![
+                ValueChange {
+                    name: text(),
+                    to: Becomes::Value { value_type: 1, data: vec![0; 300] },
+                },
+                ValueChange { name: text(), to: Becomes::Absent },
+            ],
+            layer: layer(),
+        }),
+        sample(Guarded {
+            answer: SetValueAnswer { sequence: 9 },
+            guard: Some(Guard { slot: 1, generation: 7 }),
+        }),
         sample(LayerOnly { layer: layer() }),
         sample(EnumSubkeys { cursor: None, counts: true }),
         sample(Unhide { child: text(), layer: layer() }),

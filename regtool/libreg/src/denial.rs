@@ -195,6 +195,7 @@ impl Attempt {
             }
             Attempt::SetValue { .. }
             | Attempt::DeleteValue { .. }
+            | Attempt::ChangeValues { .. }
             | Attempt::SetTombstone { .. }
             | Attempt::SetBlanket { .. }
             | Attempt::ClearBlanket { .. } => Access::SET_VALUE,
@@ -231,6 +232,7 @@ impl Attempt {
             | Attempt::SetValue { layer, .. }
             | Attempt::DeleteValue { layer, .. }
             | Attempt::SetTombstone { layer, .. }
+            | Attempt::ChangeValues { layer }
             | Attempt::SetBlanket { layer }
             | Attempt::ClearBlanket { layer } => layer.as_deref(),
             _ => None,

@@ -113,6 +113,11 @@ pub enum Attempt {
         /// The layer, if one was named.
         layer: Option<String>,
     },
+    /// Change several values.
+    ChangeValues {
+        /// The layer, if one was named.
+        layer: Option<String>,
+    },
     /// Mask a value.
     SetTombstone {
         /// Its name.
@@ -314,6 +319,7 @@ impl Error {
             Attempt::SetValue { layer: Some(layer), .. }
             | Attempt::DeleteValue { layer: Some(layer), .. }
             | Attempt::SetTombstone { layer: Some(layer), .. }
+            | Attempt::ChangeValues { layer: Some(layer) }
             | Attempt::SetBlanket { layer: Some(layer) }
             | Attempt::ClearBlanket { layer: Some(layer) }
             | Attempt::HideKey { layer: Some(layer) }

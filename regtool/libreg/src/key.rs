@@ -13,7 +13,7 @@ use crate::connection::{Connection, Kept};
 use crate::error::{Attempt, Cause, Error};
 use crate::registry::failed;
 use crate::security::{Parts, SecurityDescriptor};
-use crate::{KeyInfo, NamedValue, Subkey, Value};
+use crate::{KeyInfo, NamedValue, Subkey, Value, ValueChange};
 
 /// An open key. It goes on working if the key is moved out of sight, and its rights stay what they were.
 pub struct Key {
@@ -150,6 +150,41 @@ impl Key {
             name: name.to_owned(),
             layer,
         })
+    }
+
+    /// Changes several values in a layer, `base` if none is named: all of them, durably, or, if one cannot be, none.
+    /// One request takes about 256 KiB, whatever the number of values. Needs SET_VALUE. Gives the sequence number of
+    /// the first change; outside a transaction those of the others follow it.
+    ///
+    /// ```
+    /// use libreg::{Access, Becomes, CreateKey, Registry, ValueChange, ValueType};
+    ///
+    /// # fn main() -> Result<(), libreg::Error> {
+    /// # let _system = registry_tests::harness::System::for_an_example();
+    /// let registry = Registry::open()?;
+    /// let key = registry.create_key("Machine/Editor", Access::KEY_ALL_ACCESS, &CreateKey::default())?;
+    /// let text = |text: &str| Becomes::Value { value_type: ValueType::Sz.code(), data: text.into() };
+    /// let change = |name: &str, to| ValueChange { name: name.to_owned(), to };
+    /// key.change_values(vec![change("Theme", text("dark")), change("Tabs", text("8"))], None)?;
+    /// key.change_values(vec![change("Theme", text("light")), change("Tabs", Becomes::Absent)], None)?;
+    /// assert_eq!(key.value("Theme")?.data, b"light");
+    /// assert!(key.value("Tabs").is_err_and(|error| error.is_not_found()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the change that cannot be. EINVAL: no changes. ENOSPC: more than a request takes.
+    pub fn change_values(
+        &self,
+        changes: Vec<ValueChange>,
+        layer: Option<&str>,
+    ) -> Result<u64, Error> {
+        let layer = layer.map(str::to_owned);
+        let request = abi::ChangeValues { changes, layer: layer.clone() };
+        let answer: abi::SetValueAnswer =
+            self.call(Op::ChangeValues, &request, 0, || Attempt::ChangeValues { layer })?;
+        Ok(answer.sequence)
     }
 
     /// The visible subkeys, in the order of their folded names. With `counts` each says what it holds,

@@ -100,9 +100,10 @@ pub use key::{CreateKey, Key, SetValue, Subkeys, Values};
 pub use layers::{Candidate, CandidateContent, EXPLAINED_DATA, Explanation, Verdict};
 pub use lcs_abi::Guid;
 pub use lcs_abi::call::{
-    Counts, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer as KeyInfo, LayerStatus, NamedValue,
-    QueryValueAnswer as Value, RejectedSetting, SourceStatus, StatusAnswer as Status,
+    Becomes, Counts, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer as KeyInfo, LayerStatus,
+    NamedValue, QueryValueAnswer as Value, RejectedSetting, SourceStatus, StatusAnswer as Status,
     StatusDetails, Subkey, TransactionState, TransactionStatusAnswer as TransactionStatus,
+    ValueChange,
 };
 pub use lcs_abi::security::Access;
 pub use lcs_abi::value::{TOMBSTONE, ValueType};

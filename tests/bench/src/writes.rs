@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libreg::{Access, Key, SetValue, ValueType};
+use libreg::{Access, Becomes, Key, SetValue, ValueChange, ValueType};
 use redb::{Database, TableDefinition};
 
 use crate::client::Client;
@@ -71,6 +71,11 @@ pub fn beside_transaction(client: &Client) -> anyhow::Result<Figures> {
     in_turns(201, 3, alone, beside)
 }
 
+fn change(name: &str) -> ValueChange {
+    let to = Becomes::Value { value_type: ValueType::Binary.code(), data: [7; 32].into() };
+    ValueChange { name: name.to_owned(), to }
+}
+
 /// The time for a write when 64 clients write at the same time; and when one does.
 pub fn write_64(client: &Client) -> anyhow::Result<Figures> {
     const SPELL: Duration = Duration::from_millis(500);
@@ -105,7 +110,7 @@ pub fn write_64(client: &Client) -> anyhow::Result<Figures> {
     Ok(Figures::of_rounds(&rounds.collect::<anyhow::Result<Vec<_>>>()?))
 }
 
-/// A transaction of 1000 writes, from its begin to its commit; and a commit of 1000 rows.
+/// A transaction of 1000 writes of one request, from its begin to its commit; and a commit of 1000 rows.
 pub fn txn_1000(client: &Client) -> anyhow::Result<Figures> {
     let database = database(&client.directory)?;
     client.key(r"Machine\Key")?;
@@ -113,7 +118,7 @@ pub fn txn_1000(client: &Client) -> anyhow::Result<Figures> {
     let transaction = || {
         let transaction = client.registry.begin()?;
         let key = transaction.registry().open_key(r"Machine\Key", Access::SET_VALUE)?;
-        names.iter().try_for_each(|name| write(&key, name))?;
+        key.change_values(names.iter().map(|name| change(name)).collect(), None)?;
         Ok(transaction.commit()?)
     };
     in_turns(31, 1, || insert(&database, 1000, 0), transaction)

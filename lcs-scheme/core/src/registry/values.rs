@@ -1,13 +1,14 @@
 //! Reading and writing values.
 
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use lcs_abi::BASE_LAYER;
 use lcs_abi::Guid;
 use lcs_abi::call::{
-    self, DeleteValue, Guarded, NamedValue, QueryValue, QueryValueAnswer, QueryValuesAnswer,
-    SetTombstone, SetValue, SetValueAnswer,
+    self, Becomes, ChangeValues, DeleteValue, Guarded, NamedValue, QueryValue, QueryValueAnswer,
+    QueryValuesAnswer, SetTombstone, SetValue, SetValueAnswer, ValueChange,
 };
 use lcs_abi::rsi::{BlanketEntry, Condition, Mutation, Name, ValueEntry, ValuePosition};
 use lcs_abi::security::Access;
@@ -19,6 +20,7 @@ use super::error::{Error, NotFound};
 use super::generations::Made;
 use super::handles::{HandleId, KeyHandle};
 use super::keys::Page;
+use super::locks::Guard;
 use super::reading::Site;
 use super::settings::Setting;
 use super::structure::touch;
@@ -156,21 +158,13 @@ impl<B: Backend> Registry<B> {
         content: Content,
         condition: Option<Condition>,
     ) -> Result<u64, Error> {
-        // `base` always has its place; the others share what MaxLayersPerValue leaves. A transaction looks at
-        // it again when it commits.
         let _in_transaction = self.step_in(handle.site).await;
-        let _adding = if layer.folded == BASE_LAYER {
-            None
-        } else {
-            let guard = self.locks.value(handle.site, handle.key, name.folded()).await;
-            self.check_layers_of_value(handle, name, &layer).await?;
-            Some(guard)
-        };
+        let _adding = self.may_add(handle, &layer, [name]).await?;
         let (value_type, data) = content.into_parts();
         self.may_write_here(handle, name, value_type, &data)?;
         let write =
             Mutation::SetValue { key: handle.key, name: name.to_rsi(), layer, value_type, data };
-        self.change_values(handle, condition.into_iter().collect(), write).await
+        self.change_values(handle, condition.into_iter().collect(), [write].into()).await
     }
 
     async fn check_layers_of_value(
@@ -209,7 +203,7 @@ impl<B: Backend> Registry<B> {
         let (name, layer) = (name.folded().into(), layer.folded);
         let _in_transaction = self.step_in(handle.site).await;
         let delete = Mutation::DeleteValue { key: handle.key, name, layer };
-        self.change_values(handle, Vec::new(), delete).await?;
+        self.change_values(handle, Vec::new(), [delete].into()).await?;
         Ok(())
     }
 
@@ -220,8 +214,78 @@ impl<B: Backend> Registry<B> {
         let layer = self.layer_for(&handle, request.layer.as_deref())?;
         let _in_transaction = self.step_in(handle.site).await;
         let set = Mutation::SetBlanket { key: handle.key, layer };
-        self.change_values(&handle, Vec::new(), set).await?;
+        self.change_values(&handle, Vec::new(), [set].into()).await?;
         Ok(())
+    }
+
+    /// Changes several values in a layer, all or none. Gives the sequence number of the first change.
+    pub async fn change_several(
+        &self,
+        id: HandleId,
+        request: ChangeValues,
+    ) -> Result<SetValueAnswer, Error> {
+        let handle = self.key_with(id, Access::SET_VALUE)?;
+        let ChangeValues { changes, layer } = request;
+        if changes.is_empty() {
+            return Err(Error::Invalid("no changes"));
+        }
+        let max_size = self.with(|state| state.settings.size(Setting::MaxValueSize));
+        let change = |ValueChange { name, to }| {
+            let content = match to {
+                Becomes::Value { value_type, data } => {
+                    Some(Content::new(value_type, data, max_size)?)
+                }
+                Becomes::Tombstone => Some(Content::Tombstone),
+                Becomes::Absent => None,
+            };
+            Ok((self.value_name(&name)?, content))
+        };
+        let changes = changes.into_iter().map(change).collect::<Result<Vec<_>, Error>>()?;
+        let _layer = self.keep_layer(handle.site, layer.as_deref()).await;
+        let layer = self.layer_for(&handle, layer.as_deref())?;
+        let _in_transaction = self.step_in(handle.site).await;
+        let written = changes.iter().filter(|(_, content)| content.is_some());
+        let _adding = self.may_add(&handle, &layer, written.map(|(name, _)| name)).await?;
+        let mut mutations = Vec::with_capacity(changes.len() + 1);
+        for (name, content) in changes {
+            mutations.push(match content {
+                Some(content) => {
+                    let (value_type, data) = content.into_parts();
+                    self.may_write_here(&handle, &name, value_type, &data)?;
+                    let (key, name, layer) = (handle.key, name.to_rsi(), layer.clone());
+                    Mutation::SetValue { key, name, layer, value_type, data }
+                }
+                None => {
+                    let (name, layer) = (name.folded().into(), layer.folded.clone());
+                    Mutation::DeleteValue { key: handle.key, name, layer }
+                }
+            });
+        }
+        let sequence = self.change_values(&handle, Vec::new(), mutations).await?;
+        Ok(SetValueAnswer { sequence })
+    }
+
+    /// Keeps others from adding entries to the values that get some in another layer than `base`, which have room
+    /// for them.
+    async fn may_add(
+        &self,
+        handle: &KeyHandle,
+        layer: &Name,
+        names: impl IntoIterator<Item = &ValueName>,
+    ) -> Result<Vec<Guard<'_>>, Error> {
+        let mut guards = Vec::new();
+        // `base` always has its place; the others share what MaxLayersPerValue leaves. A transaction looks at
+        // it again when it commits.
+        if layer.folded != BASE_LAYER {
+            // In their order, so that nobody waits for somebody who waits for him.
+            let names: BTreeMap<&str, &ValueName> =
+                names.into_iter().map(|name| (name.folded(), name)).collect();
+            for (folded, name) in names {
+                guards.push(self.locks.value(handle.site, handle.key, folded).await);
+                self.check_layers_of_value(handle, name, layer).await?;
+            }
+        }
+        Ok(guards)
     }
 
     /// Removes a layer's mask over every value; one that is not there is no error.
@@ -231,21 +295,20 @@ impl<B: Backend> Registry<B> {
         let layer = self.layer_for(&handle, request.layer.as_deref())?.folded;
         let _in_transaction = self.step_in(handle.site).await;
         let clear = Mutation::ClearBlanket { key: handle.key, layer };
-        self.change_values(&handle, Vec::new(), clear).await?;
+        self.change_values(&handle, Vec::new(), [clear].into()).await?;
         Ok(())
     }
 
-    /// One change of a key's values; gives its sequence number.
+    /// Changes of a key's values; gives the sequence number of the first.
     async fn change_values(
         &self,
         handle: &KeyHandle,
         conditions: Vec<Condition>,
-        change: Mutation,
+        mut mutations: Vec<Mutation>,
     ) -> Result<u64, Error> {
         self.with(|state| state.may_touch_values(&handle.chain))?;
-        let now = self.backend.now();
-        let mutations = [change, touch(handle.key, now)];
-        self.change(handle.site, &[&handle.chain], conditions, mutations.into()).await
+        mutations.push(touch(handle.key, self.backend.now()));
+        self.change(handle.site, &[&handle.chain], conditions, mutations).await
     }
 
     /// A key handle that has these rights.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use libreg::windows::Value;
-use libreg::{Access, CreateKey, Error, Key, SetValue, ValueType};
+use libreg::{Access, Becomes, CreateKey, Error, Key, SetValue, ValueChange, ValueType};
 
 use super::plan::{Change, Entry, Phase, Plan, PlannedKey};
 use crate::commands::changes::Changes;
@@ -16,8 +16,11 @@ use crate::parallel::{self, lock};
 use crate::path::Path;
 use crate::rights::parts_of;
 
-/// How many values of one key one worker writes one after the other.
-const CHUNK: usize = 8;
+/// How many values of one key one worker writes.
+const CHUNK: usize = 256;
+
+/// How much of names and data is written with one request, in bytes, or one value that is larger.
+const REQUEST: usize = 128 << 10;
 
 /// What came of an import.
 #[derive(Debug, Default)]
@@ -265,28 +268,69 @@ impl<'a> Import<'a> {
         Ok(handle)
     }
 
+    /// As many changes at once as one request takes. Where that fails nothing is done, and what cannot be is found by
+    /// doing one after the other.
     fn entries(&self, key: &Key, entries: &[Entry]) -> ControlFlow<()> {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let (mut changes, mut bytes) = (Vec::new(), 0);
+            for entry in rest {
+                let Some(to) = becomes(&entry.change) else { break };
+                bytes += entry.name.len()
+                    + if let Becomes::Value { data, .. } = &to { data.len() } else { 0 };
+                if bytes > REQUEST && !changes.is_empty() {
+                    break;
+                }
+                changes.push(ValueChange { name: entry.name.clone(), to });
+            }
+            let (some, others) = rest.split_at(changes.len().max(1));
+            rest = others;
+            if changes.len() < 2 {
+                self.one_by_one(key, some)?;
+                continue;
+            }
+            match key.change_values(changes, self.layer) {
+                Ok(_) => some.iter().for_each(|entry| self.done(self.counter(entry))),
+                Err(_) => self.one_by_one(key, some)?,
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn counter(&self, entry: &Entry) -> &AtomicUsize {
+        match entry.change {
+            Change::Set(_) | Change::SetIfAbsent(_) => &self.values,
+            Change::Delete | Change::Mask => &self.deleted_values,
+        }
+    }
+
+    fn one_by_one(&self, key: &Key, entries: &[Entry]) -> ControlFlow<()> {
         for entry in entries {
             let set = |value: &Value| {
                 let how = SetValue { layer: self.layer, expected_sequence: None };
                 key.set_value(&entry.name, value.value_type, &value.data, &how).map(drop)
             };
-            let (outcome, counter) = match &entry.change {
-                Change::Set(value) => (set(value), &self.values),
+            let outcome = match &entry.change {
+                Change::Set(value) => set(value),
                 Change::SetIfAbsent(value) => match key.value(&entry.name) {
                     Ok(_) => {
                         self.progress.inc(1);
                         continue;
                     }
-                    Err(error) if error.is_not_found() => (set(value), &self.values),
-                    Err(error) => (Err(error), &self.values),
+                    Err(error) if error.is_not_found() => set(value),
+                    Err(error) => Err(error),
                 },
-                Change::Delete => (key.delete_value(&entry.name, self.layer), &self.deleted_values),
-                Change::Mask => (key.set_tombstone(&entry.name, self.layer), &self.deleted_values),
+                Change::Delete => key.delete_value(&entry.name, self.layer),
+                Change::Mask => key.set_tombstone(&entry.name, self.layer),
             };
-            self.change(entry.line, outcome, counter)?;
+            self.change(entry.line, outcome, self.counter(entry))?;
         }
         ControlFlow::Continue(())
+    }
+
+    fn done(&self, counter: &AtomicUsize) {
+        self.progress.inc(1);
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a change, or tells why there is none.
@@ -296,13 +340,15 @@ impl<'a> Import<'a> {
         outcome: Result<(), Error>,
         counter: &AtomicUsize,
     ) -> ControlFlow<()> {
-        self.progress.inc(1);
         match outcome {
             Ok(()) => {
-                counter.fetch_add(1, Ordering::Relaxed);
+                self.done(counter);
                 ControlFlow::Continue(())
             }
-            Err(error) => self.registry_failed(line, error),
+            Err(error) => {
+                self.progress.inc(1);
+                self.registry_failed(line, error)
+            }
         }
     }
 
@@ -322,6 +368,18 @@ impl<'a> Import<'a> {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// What a change makes of its value; nothing if that depends on what is there.
+fn becomes(change: &Change) -> Option<Becomes> {
+    match change {
+        Change::Set(Value { value_type, data }) => {
+            Some(Becomes::Value { value_type: *value_type, data: data.clone() })
+        }
+        Change::SetIfAbsent(_) => None,
+        Change::Delete => Some(Becomes::Absent),
+        Change::Mask => Some(Becomes::Tombstone),
     }
 }
 
