@@ -16,6 +16,7 @@ mod paging;
 mod privileges;
 mod security;
 mod settings;
+mod several;
 mod sources;
 mod transactions;
 mod watches;

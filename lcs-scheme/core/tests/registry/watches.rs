@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use futures_executor::block_on;
 use futures_util::future::{join, join_all};
-use lcs_abi::call::{DeleteValue, Derive, QueryValues, SetTombstone, SetValue};
+use lcs_abi::call::{
+    Becomes, ChangeValues, DeleteValue, Derive, QueryValues, SetTombstone, SetValue, ValueChange,
+};
 use lcs_abi::watch::{EventKind, NOTIFY_ALL, Notify, decode_events};
 use lcs_core::registry::{Error, HandleId};
 use proptest::collection::vec;
@@ -20,12 +22,40 @@ const LAYERS: [&str; 4] = ["base", "role", "policy", "off"];
 /// What a writer does. Keys, names and layers are given by number.
 #[derive(Clone, Debug)]
 enum Act {
-    Set { key: usize, name: usize, layer: usize },
-    Mask { key: usize, name: usize, layer: usize },
-    Unset { key: usize, name: usize, layer: usize },
-    Blanket { key: usize, layer: usize, set: bool },
-    Enable { layer: usize, enabled: bool },
-    Rank { layer: usize, precedence: u32 },
+    Set {
+        key: usize,
+        name: usize,
+        layer: usize,
+    },
+    Mask {
+        key: usize,
+        name: usize,
+        layer: usize,
+    },
+    Unset {
+        key: usize,
+        name: usize,
+        layer: usize,
+    },
+    Blanket {
+        key: usize,
+        layer: usize,
+        set: bool,
+    },
+    /// Values at once; nothing, a mask, or a value each.
+    Several {
+        key: usize,
+        layer: usize,
+        changes: Vec<(usize, u8)>,
+    },
+    Enable {
+        layer: usize,
+        enabled: bool,
+    },
+    Rank {
+        layer: usize,
+        precedence: u32,
+    },
     Transaction(Vec<Act>),
 }
 
@@ -37,6 +67,8 @@ fn written() -> impl Strategy<Value = Act> {
         3 => name().prop_map(|(key, name, layer)| Act::Unset { key, name, layer }),
         1 => (0..KEYS.len(), 0..LAYERS.len(), any::<bool>())
             .prop_map(|(key, layer, set)| Act::Blanket { key, layer, set }),
+        2 => (0..KEYS.len(), 0..LAYERS.len(), vec((0..NAMES.len(), 0..3_u8), 1..4))
+            .prop_map(|(key, layer, changes)| Act::Several { key, layer, changes }),
     ]
 }
 
@@ -118,6 +150,19 @@ impl Stage {
         let registry = &self.client.registry;
         let layer = |layer: usize| Some(LAYERS[layer].to_string());
         match *act {
+            Act::Several { key, layer: number, ref changes } => {
+                let change = |(name, to): &(usize, u8)| ValueChange {
+                    name: NAMES[*name].into(),
+                    to: match to {
+                        0 => Becomes::Absent,
+                        1 => Becomes::Tombstone,
+                        _ => Becomes::Value { value_type: 3, data: Vec::new() },
+                    },
+                };
+                let changes = changes.iter().map(change).collect();
+                let request = ChangeValues { changes, layer: layer(number) };
+                registry.change_several(keys[key], request).await.map(drop)
+            }
             Act::Set { key, name, layer: number } => {
                 let request = SetValue {
                     name: NAMES[name].into(),
