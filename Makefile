@@ -22,7 +22,7 @@ REDOX_TARGET := $(shell uname -m)-unknown-redox
 REDOX_BUILD := CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
 	CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_REDOX_LINKER="$(CURDIR)/recipes/link-without-libc.sh"
 
-.PHONY: help build run test lint redox-check redox-overlay redox-overlay-remove fuzz model clean
+.PHONY: help build run test bench lint redox-check redox-overlay redox-overlay-remove fuzz model clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 28
@@ -39,6 +39,11 @@ test: ## Run all tests: units, properties, whole systems of real processes
 	mkdir -p "$(TARGET)/tmp"
 	cargo build $(CARGO_FLAGS) --workspace
 	TMPDIR="$$(cd "$(TARGET)/tmp" && pwd)" cargo test $(CARGO_FLAGS) --workspace
+
+bench: ## Measure, in release and beside what it must cost at least; one figure with ONLY=NAME (docs/performance.md)
+	mkdir -p "$(TARGET)/tmp"
+	cargo build $(CARGO_FLAGS) --release --bins -p lcs-scheme -p loregd -p regtool -p registry-tests -p registry-bench
+	TMPDIR="$$(cd "$(TARGET)/tmp" && pwd)" ONLY="$(ONLY)" "$(TARGET)/release/registry-bench"
 
 lint: ## Check the layout of the code, clippy's advice, documentation, and the licences and origins of dependencies
 	cargo fmt --all --check

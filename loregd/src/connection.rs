@@ -116,11 +116,11 @@ impl Connection {
         Arc::clone(&self.outbox)
     }
 
-    /// Waits until there may be something to read, or in the outbox.
-    pub(crate) fn wait(&self) -> Result<(), Error> {
+    /// Waits until there may be something to read, or in the outbox. Tells whether it is the first.
+    pub(crate) fn wait(&self) -> Result<bool, Error> {
         loop {
             match self.events.next_event() {
-                Ok(_) => return Ok(()),
+                Ok(event) => return Ok(matches!(event.user_data, Wake::Regsrc)),
                 Err(error) if error.is_interrupt() => {}
                 Err(error) => return Err(in_scheme("event queue")(error)),
             }

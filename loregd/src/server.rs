@@ -54,7 +54,16 @@ impl Server {
     /// Serves until LCS is gone or something else makes going on impossible. `ready` is called when the
     /// hives are in service; LCS reads its configuration from them before that.
     pub fn serve(mut self, ready: impl Fn()) -> Result<Infallible, Error> {
+        let mut readable = true;
         loop {
+            let mut answers = self.connection.outbox().take()?;
+            // Answers do not wait for what there is to read. A pulse has none with it, and looks whether LCS is there.
+            readable |= answers.is_empty();
+            self.connection.write(&answers)?;
+            if !readable {
+                readable = self.connection.wait()?;
+                continue;
+            }
             let hives = &mut self.hives;
             let was_registered = hives.registered;
             let more = self.connection.read(|message, size| hives.take(message, size))?;
@@ -62,13 +71,10 @@ impl Server {
                 ready();
                 hives.served.iter().try_for_each(Served::in_service)?;
             }
-            let mut answers = std::mem::take(&mut hives.answers);
-            answers.extend(self.connection.outbox().take()?);
+            answers = std::mem::take(&mut hives.answers);
             self.connection.write(&answers)?;
             // The queue tells of what comes, not of what is there: first all of that is taken.
-            if !more {
-                self.connection.wait()?;
-            }
+            readable = more || self.connection.wait()?;
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What the whole-system tests share: a root directory, processes in it, and the words of the echo
 //! scheme.
 
-pub mod bench;
 pub mod client;
 pub mod daemons;
 pub mod dice;

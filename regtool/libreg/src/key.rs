@@ -1,12 +1,13 @@
 //! Key handles.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use lcs_abi::call::{self as abi, AfterValues, Derive, Guarded, Op};
+use lcs_abi::call::{self as abi, AfterValues, Derive, Guarded, NamedValueRef, Op};
 use lcs_abi::security::Access;
 use libredox::Fd;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::call;
 use crate::connection::{Connection, Kept};
@@ -116,6 +117,48 @@ impl Key {
     /// All effective values, in the order of their folded names. Needs QUERY_VALUE.
     pub fn values(&self) -> Values<'_> {
         Values { key: self, page: ValuePage::default(), next: Next::Page(None) }
+    }
+
+    /// Looks at all effective values, in the order of their folded names, where they are: what is not copied costs
+    /// little. Stops when `look` breaks, and gives what it breaks with. Needs QUERY_VALUE.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// use libreg::{Access, Registry};
+    ///
+    /// # fn main() -> Result<(), libreg::Error> {
+    /// # let _system = registry_tests::harness::System::for_an_example();
+    /// let key = Registry::open()?.open_key("Machine/System/Registry", Access::KEY_READ)?;
+    /// let mut bytes = 0;
+    /// key.each_value(|value| {
+    ///     bytes += value.name.len() + value.value.data.len();
+    ///     ControlFlow::<()>::Continue(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn each_value<R>(
+        &self,
+        mut look: impl FnMut(NamedValueRef<'_>) -> ControlFlow<R>,
+    ) -> Result<Option<R>, Error> {
+        let mut next = Next::Page(None);
+        while let Next::Page(cursor) = next {
+            let mut page = ValuePage::ask(self, cursor)?;
+            while page.left > 0 {
+                page.left -= 1;
+                let value = page.take().map_err(|cause| self.failed_to_list(cause))?;
+                if let ControlFlow::Break(found) = look(value) {
+                    return Ok(Some(found));
+                }
+            }
+            next = page.next().map_err(|cause| self.failed_to_list(cause))?;
+        }
+        Ok(None)
+    }
+
+    fn failed_to_list(&self, cause: Cause) -> Error {
+        failed(&self.path, Attempt::ListValues, cause)
     }
 
     /// Writes a value, durably, and says its sequence number. Needs SET_VALUE.
@@ -307,16 +350,29 @@ struct ValuePage {
 }
 
 impl ValuePage {
+    /// The page behind a cursor.
+    fn ask(key: &Key, cursor: Option<String>) -> Result<ValuePage, Error> {
+        let request = abi::QueryValues { cursor };
+        let (handle, op) = (key.handle(), Op::QueryValues);
+        let ask = || call::call_with(handle, op, &request, call::PAGE, ValuePage::new);
+        key.ask(ask, || Attempt::ListValues)
+    }
+
     fn new(answer: &[u8]) -> Result<ValuePage, Cause> {
         let (left, rest) = lcs_abi::decode_first(answer).map_err(|_| Cause::Malformed)?;
         Ok(ValuePage { at: answer.len() - rest.len(), bytes: answer.to_vec(), left })
     }
 
-    fn take<T: DeserializeOwned>(&mut self) -> Result<T, Cause> {
+    fn take<'p, T: Deserialize<'p>>(&'p mut self) -> Result<T, Cause> {
         let bytes = self.bytes.get(self.at..).unwrap_or_default();
         let (taken, rest) = lcs_abi::decode_first(bytes).map_err(|_| Cause::Malformed)?;
         self.at = self.bytes.len() - rest.len();
         Ok(taken)
+    }
+
+    /// Where the listing goes on, when all values were taken.
+    fn next(mut self) -> Result<Next, Cause> {
+        self.take().map(|after: AfterValues| Next::after(after.next))
     }
 }
 
@@ -330,38 +386,21 @@ pub struct Values<'a> {
 impl Values<'_> {
     /// The next value, page by page.
     fn step(&mut self) -> Result<Option<NamedValue>, Error> {
+        let failed = |cause| self.key.failed_to_list(cause);
         loop {
-            if let Some(left) = self.page.left.checked_sub(1) {
-                self.page.left = left;
-                let value = self.page.take().map_err(|cause| self.failed(cause))?;
-                if left == 0 {
-                    let after: AfterValues =
-                        self.page.take().map_err(|cause| self.failed(cause))?;
-                    self.next = Next::after(after.next);
+            if self.page.left > 0 {
+                self.page.left -= 1;
+                let value = self.page.take().map_err(failed)?;
+                if self.page.left == 0 {
+                    self.next = std::mem::take(&mut self.page).next().map_err(failed)?;
                 }
                 return Ok(Some(value));
             }
             let Next::Page(cursor) = std::mem::replace(&mut self.next, Next::Nothing) else {
                 return Ok(None);
             };
-            let request = abi::QueryValues { cursor };
-            self.page = self.key.ask(
-                || {
-                    call::call_with(
-                        self.key.handle(),
-                        Op::QueryValues,
-                        &request,
-                        call::PAGE,
-                        ValuePage::new,
-                    )
-                },
-                || Attempt::ListValues,
-            )?;
+            self.page = ValuePage::ask(self.key, cursor)?;
         }
-    }
-
-    fn failed(&self, cause: Cause) -> Error {
-        failed(self.key.path(), Attempt::ListValues, cause)
     }
 }
 

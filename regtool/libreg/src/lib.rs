@@ -101,9 +101,9 @@ pub use layers::{Candidate, CandidateContent, EXPLAINED_DATA, Explanation, Verdi
 pub use lcs_abi::Guid;
 pub use lcs_abi::call::{
     Becomes, Counts, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer as KeyInfo, LayerStatus,
-    NamedValue, QueryValueAnswer as Value, RejectedSetting, SourceStatus, StatusAnswer as Status,
-    StatusDetails, Subkey, TransactionState, TransactionStatusAnswer as TransactionStatus,
-    ValueChange,
+    NamedValue, NamedValueRef, QueryValueAnswer as Value, RejectedSetting, SourceStatus,
+    StatusAnswer as Status, StatusDetails, Subkey, TransactionState,
+    TransactionStatusAnswer as TransactionStatus, ValueChange, ValueRef,
 };
 pub use lcs_abi::security::Access;
 pub use lcs_abi::value::{TOMBSTONE, ValueType};

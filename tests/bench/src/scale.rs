@@ -23,13 +23,27 @@ use crate::figures::{Better, Figures, in_turns, nanoseconds, report};
 use crate::system::{Cores, System, has_two_cores, this_program};
 
 /// What there is to choose from.
-pub const NAMES: [&str; 5] =
-    ["scale_read", "scale_open_cold", "scale_write", "scale_start", "memory"];
+pub const NAMES: [&str; 6] = [
+    "scale_read",
+    "scale_open_cold",
+    "scale_write",
+    "scale_layer_deletion",
+    "memory",
+    "scale_start",
+];
 
-/// Keys of the two systems: so many below so many. Each has five values.
-const SMALL: (u64, u64) = (10, 100);
-const LARGE: (u64, u64) = (1000, 1000);
-const VALUES: u64 = 5;
+/// How much there is in a system: so many keys below so many, with so many values each.
+#[derive(Clone, Copy)]
+struct Size {
+    above: u64,
+    below: u64,
+    values: u64,
+}
+
+const SMALL: Size = Size { above: 10, below: 100, values: 5 };
+const LARGE: Size = Size { above: 1000, below: 1000, values: 5 };
+/// As many values as in the large one, of fewer keys: reading them is to take no longer than it must.
+const WIDE: Size = Size { above: 10, below: 1000, values: 500 };
 
 /// In a client that is in between: the large system's root directory.
 const OTHER: &str = "REGISTRY_BENCH_OTHER";
@@ -44,21 +58,28 @@ const READER: &str = "reader";
 const BESIDE_CACHE: u64 = 24 << 20;
 
 pub fn run(wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<()> {
+    if wanted("memory") {
+        memory()?;
+    }
+    if !NAMES.iter().any(|name| *name != "memory" && wanted(name)) {
+        return Ok(());
+    }
     let roots = [Root::new(), Root::new()];
     fill(roots[0].path(), SMALL)?;
     fill(roots[1].path(), LARGE)?;
     let [small, large] = roots;
     let mut systems = [System::start_in(small, Cores::One)?, System::start_in(large, Cores::One)?];
-    for (name, aim) in [("scale_read", 1.05), ("scale_open_cold", 2.0), ("scale_write", 1.3)] {
+    for (name, aim) in [
+        ("scale_read", 1.05),
+        ("scale_open_cold", 2.0),
+        ("scale_write", 1.3),
+        ("scale_layer_deletion", 1.5),
+    ] {
         if wanted(name) {
             let one = side_by_side(&mut systems, name, Cores::One)?;
             let two = has_two_cores().then(|| side_by_side(&mut systems, name, Cores::Two));
             report(name, aim, Better::Less, one, two.transpose()?);
         }
-    }
-    if wanted("memory") {
-        systems[1].spread(Cores::Two)?;
-        memory(&systems[1])?;
     }
     if wanted("scale_start") {
         report("scale_start", 1.5, Better::Less, start(&mut systems)?, None);
@@ -104,6 +125,10 @@ pub fn run_client(name: &str) -> anyhow::Result<Option<Figures>> {
         "scale_read" => in_turns(201, 100, || read(&base), || read(&ours)),
         "scale_write" => in_turns(201, 3, || write(&base), || write(&ours)),
         "scale_open_cold" => open_cold(&small, &large),
+        "scale_layer_deletion" => {
+            let rounds = (0..11).map(|_| Ok([delete_layer(&small)?, delete_layer(&large)?]));
+            Ok(Figures::of_rounds(&rounds.collect::<anyhow::Result<Vec<_>>>()?))
+        }
         other => anyhow::bail!("there is no client {other}"),
     }
     .map(Some)
@@ -129,7 +154,7 @@ fn open_cold(small: &Fd, large: &Fd) -> anyhow::Result<Figures> {
         }
     }
     let mut seed = 1_u64;
-    let mut time = |root: &Fd, (above, below): (u64, u64)| {
+    let mut time = |root: &Fd, Size { above, below, .. }: Size| {
         let other = handles::open(root, r"Machine\Other", Access::KEY_READ)?;
         for number in 0..32 {
             // Too large for the buffer, which is told when all has been read.
@@ -152,6 +177,21 @@ fn open_cold(small: &Fd, large: &Fd) -> anyhow::Result<Figures> {
     Ok(Figures::of_rounds(&rounds.collect::<anyhow::Result<Vec<_>>>()?))
 }
 
+/// How long it takes to delete a layer with some values.
+fn delete_layer(root: &Fd) -> anyhow::Result<f64> {
+    const VALUES: usize = 100;
+    let name = "Bench";
+    let layer = handles::create(root, &format!(r"Machine\System\Registry\Layers\{name}"))?;
+    let key = handles::open(root, &path(1, 1), Access::KEY_ALL_ACCESS)?;
+    for number in 0..VALUES {
+        let value = format!("Layered{number}");
+        handles::set(&key, Some(name), &value, ValueType::Binary, &[7; 32])?;
+    }
+    let start = Instant::now();
+    handles::delete(&layer)?;
+    Ok(nanoseconds(start.elapsed()))
+}
+
 /// loregd, which was stopped, from its start until its hives are in service.
 fn start(systems: &mut [System; 2]) -> anyhow::Result<Figures> {
     const ROUNDS: usize = 11;
@@ -168,7 +208,10 @@ fn start(systems: &mut [System; 2]) -> anyhow::Result<Figures> {
 }
 
 /// What LCS keeps of five million values that were read.
-fn memory(system: &System) -> anyhow::Result<()> {
+fn memory() -> anyhow::Result<()> {
+    let root = Root::new();
+    fill(root.path(), WIDE)?;
+    let system = System::start_in(root, Cores::Two)?;
     let mut reader = this_program()?;
     reader.env(client::NAME, READER);
     let allowed = system.run(&mut reader)?.ours;
@@ -206,14 +249,14 @@ fn read_all() -> anyhow::Result<Figures> {
         let counts = readers.into_iter().map(|reader| reader.join().expect("a reader"));
         counts.sum::<anyhow::Result<u64>>()
     })?;
-    ensure!(values == LARGE.0 * LARGE.1 * VALUES, "{values} values were read");
+    ensure!(values == WIDE.above * WIDE.below * WIDE.values, "{values} values were read");
     let cache = registry.status()?.details.context("no details")?.cache;
     let allowed = (cache.limit + BESIDE_CACHE) as f64;
     Ok(Figures { ours: allowed, base: allowed, ratio: 1.0 })
 }
 
 /// Makes the hive `Machine` of a system that is not yet started, as loregd would have it.
-fn fill(root: &Path, (above, below): (u64, u64)) -> anyhow::Result<()> {
+fn fill(root: &Path, Size { above, below, values }: Size) -> anyhow::Result<()> {
     let data = root.join("var/lib/loregd");
     let store = RedbStore::open(&data.join("Machine.redb"))?;
     let mut hive = Hive::open("Machine", Box::new(store))?;
@@ -231,7 +274,12 @@ fn fill(root: &Path, (above, below): (u64, u64)) -> anyhow::Result<()> {
     step(first)?;
     for number in 1..=above {
         let parent = guid(number, 0);
-        step((1..=below).flat_map(|child| leaf(parent, guid(number, child), child - 1)).collect())?;
+        let leaves = (1..=below).collect::<Vec<_>>();
+        // A step of a few thousand values, of whichever size they are.
+        for some in leaves.chunks(usize::try_from(5000 / values)?.max(1)) {
+            let of = |child: &u64| leaf(parent, guid(number, *child), child - 1, values);
+            step(some.iter().flat_map(of).collect())?;
+        }
     }
     Ok(())
 }
@@ -262,9 +310,9 @@ fn key(parent: Guid, key: Guid, text: String) -> Vec<Mutation> {
     vec![Mutation::RestoreKey(record), Mutation::RestoreEntry(entry)]
 }
 
-fn leaf(parent: Guid, key: Guid, number: u64) -> Vec<Mutation> {
+fn leaf(parent: Guid, key: Guid, number: u64, values: u64) -> Vec<Mutation> {
     let mut mutations = self::key(parent, key, format!("Key{number}"));
-    mutations.extend((0..VALUES).map(|value| {
+    mutations.extend((0..values).map(|value| {
         Mutation::RestoreValue(ValueEntry {
             key,
             name: name(format!("Value{value}")),

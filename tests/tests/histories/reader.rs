@@ -44,8 +44,7 @@ impl Reader {
 
     /// Waits until it has read, and writes down what it saw. Gives how often it was told something.
     pub fn finish(&mut self, recorder: &Recorder) -> u64 {
-        let mut reads = 0;
-        for line in (&mut self.answers).lines() {
+        for (reads, line) in (0..).zip((&mut self.answers).lines()) {
             let line = line.expect("a reader that lives");
             if line == "end" {
                 return reads;
@@ -67,7 +66,6 @@ impl Reader {
                 returned: Some(returned),
                 operation,
             });
-            reads += 1;
         }
         panic!("a reader died");
     }

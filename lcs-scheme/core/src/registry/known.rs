@@ -2,6 +2,8 @@
 //! without copies of anything but the answer. They are what [`values`](super::values) answers, byte by byte; where
 //! something is missing, or is to be refused, that is asked.
 
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -17,6 +19,13 @@ use super::cache::{Object, Part};
 use super::generations::Made;
 use super::handles::{HandleId, KeyHandle};
 use super::keys::PAGE_OVERHEAD;
+use crate::model::View;
+
+/// How many pages are kept as they were answered.
+const MOST_LISTINGS: usize = 16;
+
+/// The largest page that is kept, in bytes.
+const LARGEST_LISTING: usize = 64 << 10;
 
 /// All entries of a name, or of all names, of a key's values, and its blankets.
 type Entries<'a> = (Vec<ValueEntryRef<'a>>, Vec<BlanketEntryRef<'a>>);
@@ -56,7 +65,12 @@ impl<B: Backend> Registry<B> {
         let generation = self.generation(handle.site.slot);
         let guard = self.guard(handle.site, &Made::OfHive);
         let object = Object { slot: handle.site.slot, key: handle.key, part: Part::Values };
-        self.known(&handle, object, |contents| {
+        let view = Rc::clone(&handle.view);
+        let page = PageOf { object, view, cursor: request.cursor.clone(), budget };
+        if let Some(same) = guard.and_then(|guard| self.listings.lock().get(&page, guard)) {
+            return Some(same);
+        }
+        let answer = self.known(&handle, object, |contents| {
             let (entries, blankets): Entries = lcs_abi::decode(contents).ok()?;
             let seen = request
                 .cursor
@@ -76,7 +90,11 @@ impl<B: Backend> Registry<B> {
                 Some(())
             })?;
             page.finish(generation, guard)
-        })
+        })?;
+        if let Some(guard) = guard {
+            self.listings.lock().keep(page, guard, answer.clone());
+        }
+        Some(answer)
     }
 
     /// Makes an answer of what is kept of an object, if that is what the handle sees.
@@ -91,6 +109,47 @@ impl<B: Backend> Registry<B> {
             return None;
         }
         self.cache.look(object, make)
+    }
+}
+
+/// A page that somebody asked for.
+#[derive(PartialEq)]
+struct PageOf {
+    object: Object<&'static str>,
+    view: Rc<View>,
+    cursor: Option<String>,
+    budget: usize,
+}
+
+/// A page as it was answered.
+struct Listing {
+    page: PageOf,
+    guard: Guard,
+    answer: Vec<u8>,
+}
+
+/// The pages that were answered last. Whoever asks again for one, of a hive in which nothing has changed, is told the
+/// same.
+#[derive(Default)]
+pub(super) struct Listings {
+    kept: VecDeque<Listing>,
+}
+
+impl Listings {
+    fn get(&self, page: &PageOf, guard: Guard) -> Option<Vec<u8>> {
+        let kept = self.kept.iter().find(|kept| kept.guard == guard && kept.page == *page)?;
+        Some(kept.answer.clone())
+    }
+
+    fn keep(&mut self, page: PageOf, guard: Guard, answer: Vec<u8>) {
+        if answer.len() > LARGEST_LISTING {
+            return;
+        }
+        self.kept.retain(|kept| kept.page != page);
+        if self.kept.len() == MOST_LISTINGS {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(Listing { page, guard, answer });
     }
 }
 

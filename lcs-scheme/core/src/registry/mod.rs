@@ -64,6 +64,7 @@ use cache::{Cache, OnItsWay, Touched};
 use files::Files;
 use handles::Handles;
 use hives::{Hives, SlotId};
+use known::Listings;
 use locks::Locks;
 use own::OwnKeys;
 use reading::Site;
@@ -85,6 +86,7 @@ pub struct Registry<B> {
     state: Mutex<State>,
     locks: Locks,
     cache: Cache,
+    listings: Mutex<Listings>,
     /// Held while the own configuration is read, so that the newest reading is the last to come into force.
     reading_settings: async_lock::Mutex<()>,
     /// Held while the layer table is read and published, and everybody told.
@@ -187,6 +189,7 @@ impl<B: Backend> Registry<B> {
             state: Mutex::new(state),
             locks: Locks::default(),
             cache,
+            listings: Mutex::default(),
             reading_settings: async_lock::Mutex::new(()),
             changing_layers: async_lock::Mutex::new(()),
             striking_out: async_lock::Mutex::new(()),

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::ops::Deref;
+use std::ops::{ControlFlow, Deref};
 
 use super::enumerate::{EnumKeys, EnumKeysOsString, EnumValues, EnumValuesOsString};
 use super::enums::*;
@@ -13,7 +13,7 @@ use super::types::{FromRegValue, ToRegValue};
 use super::value::RegValue;
 use super::{io_error, text, tree};
 use crate::windows::{self, Value, names};
-use crate::{Access, CreateKey, Key, Registry, SetValue};
+use crate::{Access, CreateKey, Key, NamedValueRef, Registry, SetValue};
 
 /// What [`RegKey::predef`] takes: one of the constants in [`enums`](super::enums) that begin with `HKEY_`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -338,14 +338,15 @@ impl RegKey {
             info.sub_keys += 1;
             info.max_sub_key_len = info.max_sub_key_len.max(units(&name));
         }
-        for value in key.values() {
-            let value = value.map_err(io_error)?;
-            let data = Value { value_type: value.value_type, data: value.data };
+        let all = key.each_value(|NamedValueRef { name, value }| {
+            let data = Value { value_type: value.value_type, data: value.data.to_vec() };
             let (_, bytes, _) = windows::to_windows(&data);
             info.values += 1;
-            info.max_value_name_len = info.max_value_name_len.max(units(&value.name));
+            info.max_value_name_len = info.max_value_name_len.max(units(name));
             info.max_value_len = info.max_value_len.max(bytes.len() as u32);
-        }
+            ControlFlow::<()>::Continue(())
+        });
+        all.map_err(io_error)?;
         Ok(info)
     }
 

@@ -1,7 +1,9 @@
 //! Searching below all hives, one key after the other, so that it can be given up at any moment.
 
+use std::ops::ControlFlow;
+
 use libreg::data::interpret;
-use libreg::{Access, Error, Registry, fold};
+use libreg::{Access, Error, NamedValueRef, Registry, fold};
 
 use super::draft::is_at_or_below;
 use crate::path::Path;
@@ -81,14 +83,16 @@ impl Search {
         let access = Access::QUERY_VALUE | Access::ENUMERATE_SUB_KEYS;
         let key = registry.open_link(&path.to_string(), access)?;
         let subkeys: Vec<_> = key.subkeys(false).collect::<Result<_, _>>()?;
-        for value in key.values() {
-            let value = value?;
-            let data = interpret(value.value_type, &value.data).to_string();
-            if self.counts(path, Some(&value.name))
-                && (self.matches(&value.name) || self.matches(&data))
-            {
-                return Ok(Some(Place { key: path.clone(), value: Some(value.name) }));
+        let found = key.each_value(|NamedValueRef { name, value }| {
+            let data = interpret(value.value_type, value.data).to_string();
+            if self.counts(path, Some(name)) && (self.matches(name) || self.matches(&data)) {
+                ControlFlow::Break(Place { key: path.clone(), value: Some(name.to_owned()) })
+            } else {
+                ControlFlow::Continue(())
             }
+        })?;
+        if found.is_some() {
+            return Ok(found);
         }
         self.pending.extend(subkeys.iter().rev().map(|subkey| path.join(&subkey.name)));
         Ok(None)

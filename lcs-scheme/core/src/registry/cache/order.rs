@@ -168,7 +168,7 @@ impl Order {
 }
 
 /// An object, and what has it in it.
-fn with_above<'n>(object: Object<&'n str>) -> impl Iterator<Item = Scope<&'n str>> {
+fn with_above(object: Object<&str>) -> impl Iterator<Item = Scope<&str>> {
     object.above().into_iter().chain([Scope::One(object)])
 }
 

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use hashbrown::{Equivalent, HashSet};
+use hashbrown::{Equivalent, HashMap, HashSet};
 use lcs_abi::Guid;
 use lcs_abi::rsi::Mutation;
 
@@ -31,6 +31,9 @@ pub(in super::super) struct Object<S> {
     pub(in super::super) key: Guid,
     pub(in super::super) part: Part<S>,
 }
+
+/// Of a key of which a step writes to more parts than this nothing is kept, rather than each of them noted.
+const MOST_PARTS: usize = 64;
 
 /// What a step may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,7 +128,15 @@ impl Touched {
     /// What these mutations write to.
     pub(in super::super) fn by(slot: SlotId, mutations: &[Mutation]) -> Touched {
         let mut keys: HashSet<Guid> = HashSet::new();
+        let mut parts: HashMap<Guid, usize> = HashMap::new();
         for mutation in mutations {
+            for (key, _) in written(mutation) {
+                let count = parts.entry(key).or_default();
+                *count += 1;
+                if *count == MOST_PARTS {
+                    keys.insert(key);
+                }
+            }
             match mutation {
                 // Every value's entries are kept together with the blankets.
                 Mutation::SetBlanket { key, .. } | Mutation::ClearBlanket { key, .. } => {

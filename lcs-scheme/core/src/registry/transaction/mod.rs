@@ -1,5 +1,6 @@
 //! Transactions: write sets that block nobody, and become one step of their hive (DESIGN §10).
 
+mod by_layer;
 mod commit;
 mod overlay;
 mod touches;

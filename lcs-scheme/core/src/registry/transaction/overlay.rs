@@ -10,7 +10,8 @@ use lcs_abi::rsi::{
 };
 
 use super::super::reading::{Entries, Values};
-use super::writes::{ByLayer, Pending, WriteSet};
+use super::by_layer::ByLayer;
+use super::writes::{Pending, WriteSet};
 use crate::model::resolve::PENDING;
 use crate::security::SecurityDescriptor;
 
@@ -127,7 +128,7 @@ impl WriteSet {
         let merged = merge(committed, found.next.take(), place_of_value, writes, value_of);
         found.entries = merged.entries;
         found.next = merged.next;
-        for (layer, pending) in self.blankets.get(&key).into_iter().flatten() {
+        for (layer, pending) in self.blankets.get(&key).into_iter().flat_map(ByLayer::iter) {
             found.blankets.retain(|blanket| blanket.layer.folded != *layer);
             found.blankets.extend(blanket_of(pending));
         }
@@ -213,8 +214,8 @@ fn merge<'a, E>(
             break;
         }
         full_after = Some(name);
-        for (layer, pending) in layers {
-            let at = (name.as_str(), layer.as_str());
+        for (layer, pending) in layers.iter() {
+            let at = (name.as_str(), layer);
             if is_behind(at) {
                 full_after = None;
                 break 'names;

@@ -1,6 +1,6 @@
 //! Which names a write set touches, for those who watch them.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,7 +9,8 @@ use lcs_abi::rsi::{KeyRecord, Mutation, Target};
 use lcs_abi::{BASE_LAYER, Guid};
 
 use super::super::chain::Chain;
-use super::writes::{ByLayer, Pending, WriteSet};
+use super::by_layer::ByLayer;
+use super::writes::WriteSet;
 use crate::security::{Parts, SecurityDescriptor};
 
 /// What of a key is touched.
@@ -112,7 +113,7 @@ impl WriteSet {
     pub(in super::super) fn layers(&self) -> BTreeSet<String> {
         let by_layer =
             self.entries.values().chain(self.values.values()).chain(self.blankets.values());
-        let layers = by_layer.flat_map(BTreeMap::keys).filter(|layer| *layer != BASE_LAYER);
+        let layers = by_layer.flat_map(ByLayer::keys).filter(|layer| *layer != BASE_LAYER);
         layers.cloned().collect()
     }
 
@@ -164,5 +165,5 @@ impl WriteSet {
 
 /// The place of the last of these mutations.
 fn last(layers: &ByLayer) -> u64 {
-    BTreeMap::values(layers).map(|pending: &Pending| pending.order).max().unwrap_or_default()
+    layers.values().map(|pending| pending.order).max().unwrap_or_default()
 }

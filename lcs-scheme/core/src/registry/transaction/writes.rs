@@ -14,6 +14,7 @@ use lcs_abi::Guid;
 use lcs_abi::rsi::{BlanketEntry, Condition, KeyRecord, Mutation, PathEntry, Target, ValueEntry};
 
 use super::super::chain::Chain;
+use super::by_layer::ByLayer;
 use crate::security::{Parts, SecurityDescriptor};
 
 /// How long the condition that a key exists is in a frame.
@@ -28,9 +29,6 @@ pub(super) struct Pending {
     pub(super) order: u64,
     pub(super) mutation: Mutation,
 }
-
-/// The last mutation of each layer's entry, by folded layer.
-pub(super) type ByLayer = BTreeMap<String, Pending>;
 
 /// What a transaction will do.
 #[derive(Debug, Default)]
@@ -263,7 +261,7 @@ impl WriteSet {
             gone.extend(of_key.iter().filter_map(|at| of_keys.remove(at)));
         }
         gone.extend(self.blankets.remove(&key));
-        let gone = gone.iter().flat_map(BTreeMap::values).map(|pending| &pending.mutation);
+        let gone = gone.iter().flat_map(ByLayer::values).map(|pending| &pending.mutation);
         self.bytes -= gone.clone().map(mutation_size).sum::<usize>();
         let named = gone.filter_map(|mutation| match mutation {
             Mutation::SetEntry { target: Target::Key(key), .. } => Some(*key),
@@ -341,7 +339,7 @@ impl WriteSet {
     ) -> Vec<Mutation> {
         let by_layer =
             self.entries.values().chain(self.values.values()).chain(self.blankets.values());
-        let changes = by_layer.flat_map(BTreeMap::values);
+        let changes = by_layer.flat_map(ByLayer::values);
         let mut ordered: Vec<(u64, Mutation)> =
             changes.map(|pending| (pending.order, pending.mutation.clone())).collect();
         ordered.extend(self.made.values().map(|(order, record)| {

@@ -1,6 +1,6 @@
 //! How much is kept, and for whom.
 
-use lcs_abi::call::CacheStatus;
+use lcs_abi::call::{CacheStatus, QueryValue};
 use lcs_core::registry::HandleId;
 
 use crate::common::Client;
@@ -112,10 +112,12 @@ fn hits_and_misses_are_counted() {
     client.set(key, "v", 3, b"x", None).unwrap();
     client.forget(1);
     let before = status(&client, root);
-    client.query(key, "v").unwrap();
+    let request = QueryValue { name: "v".into() };
+    client.run(client.registry.query_value(key, request.clone())).unwrap();
     let missed = status(&client, root);
     assert_eq!((missed.hits, missed.misses), (before.hits, before.misses + 1));
-    client.query(key, "v").unwrap();
+    client.run(client.registry.query_value(key, request.clone())).unwrap();
+    assert!(client.registry.known_value(key, &request).is_some());
     let hit = status(&client, root);
-    assert_eq!((hit.hits, hit.misses), (missed.hits + 1, missed.misses));
+    assert_eq!((hit.hits, hit.misses), (missed.hits + 2, missed.misses));
 }
