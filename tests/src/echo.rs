@@ -14,7 +14,7 @@ pub const LENGTH_NEEDED: u64 = 1234;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u64)]
 pub enum Verb {
-    /// Answers as much as the second word says, else the payload's length.
+    /// Answers as much as the second word says, or, if that is 0 or missing, the payload's length.
     Echo,
     /// Inverts each byte, answers the length.
     Invert,

@@ -230,7 +230,10 @@ impl SchemeSync for Echo {
         ctx: &CallerCtx,
     ) -> Result<usize> {
         match Verb::from_word(metadata[0]).ok_or(Error::new(EINVAL))? {
-            Verb::Echo => Ok(metadata.get(1).map_or(payload.len(), |length| *length as usize)),
+            Verb::Echo => match metadata.get(1) {
+                None | Some(0) => Ok(payload.len()),
+                Some(length) => Ok(*length as usize),
+            },
             Verb::Invert => {
                 payload.iter_mut().for_each(|byte| *byte = !*byte);
                 Ok(payload.len())
