@@ -4,8 +4,10 @@
 //! passed over, where the crate's own reader refuses a hive as a whole. Security descriptors, classes and times are
 //! not taken over.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
+use std::rc::Rc;
 
 use libreg::windows::{self, Inexact, UnknownType, Value, names};
 use regf::structures::{BASE_BLOCK_SIZE, INVALID_OFFSET, MAX_DATA_SEGMENT_SIZE};
@@ -18,6 +20,12 @@ const BIG_DATA_SINCE: u32 = 4;
 
 /// Deeper than any registry allows, so that a hive whose keys lead in a circle has an end.
 const MAX_DEPTH: usize = 512;
+
+/// How many bytes may be taken out of a hive for each one that it has, and how many in any case. A sound one has each
+/// cell in one place, and only the names above a key more than once; without a limit a small file whose keys share
+/// their cells would fill the memory.
+const MOST_PER_BYTE: usize = 16;
+const MOST_IN_ANY_CASE: usize = 16 << 20;
 
 /// What a hive holds.
 #[derive(Debug, Default)]
@@ -101,6 +109,8 @@ pub enum Damage {
     },
     /// Something there cannot be read, nor what is below it.
     Unreadable(Place, Part, regf::Error),
+    /// The same cells occur in so many places that it is given up.
+    Shared,
 }
 
 /// A part of a key or a value.
@@ -128,6 +138,9 @@ impl fmt::Display for Damage {
             Damage::Checksum => f.write_str("the checksum of its header is wrong"),
             Damage::Cut { expected, actual } => {
                 write!(f, "cut off: {actual} bytes of {expected}")
+            }
+            Damage::Shared => {
+                f.write_str("it uses the same cells again and again: the rest is not read")
             }
             Damage::Unreadable(place, part, error) => write!(
                 f,
@@ -167,12 +180,21 @@ pub fn parse(bytes: &[u8]) -> Result<Hive, regf::Error> {
     if actual < expected {
         hive.damage.push(Damage::Cut { expected, actual });
     }
-    let cells = Cells { bytes: bytes.get(BASE_BLOCK_SIZE..).unwrap_or_default(), minor };
+    let most = bytes.len().saturating_mul(MOST_PER_BYTE).saturating_add(MOST_IN_ANY_CASE);
+    let cells = Cells {
+        bytes: bytes.get(BASE_BLOCK_SIZE..).unwrap_or_default(),
+        minor,
+        left: Cell::new(Some(most)),
+    };
     let mut walk = Walk { cells, hive, seen: HashSet::new() };
-    let mut pending = vec![(Vec::new(), header.root_cell_offset)];
-    while let Some((path, offset)) = pending.pop() {
-        let below = walk.key(path, offset);
-        pending.extend(below.into_iter().rev());
+    let mut pending = vec![(Rc::default(), header.root_cell_offset)];
+    while let Some((above, offset)) = pending.pop() {
+        let (path, below) = walk.key(&above, offset);
+        pending.extend(below.into_iter().rev().map(|offset| (Rc::clone(&path), offset)));
+        if walk.cells.left.get().is_none() {
+            walk.hive.damage.push(Damage::Shared);
+            break;
+        }
     }
     Ok(walk.hive)
 }
@@ -181,12 +203,25 @@ pub fn parse(bytes: &[u8]) -> Result<Hive, regf::Error> {
 struct Cells<'a> {
     bytes: &'a [u8],
     minor: u32,
+    /// How many bytes may still be taken out; `None` once that was too little.
+    left: Cell<Option<usize>>,
 }
 
 impl Cells<'_> {
+    fn spend(&self, length: usize) -> Result<(), regf::Error> {
+        self.left.set(self.left.get().and_then(|left| left.checked_sub(length)));
+        let spent = || regf::Error::CorruptHive("cells that are used again and again".to_owned());
+        self.left.get().map(drop).ok_or_else(spent)
+    }
+
     fn data(&self, offset: u32) -> Result<Vec<u8>, regf::Error> {
         let rest = self.bytes.get(offset as usize..).filter(|_| offset != INVALID_OFFSET);
         let rest = rest.ok_or(regf::Error::InvalidCellOffset(offset))?;
+        // It is copied only where all of it is there.
+        let says = rest.first_chunk::<4>().map_or(0, |size| i32::from_le_bytes(*size));
+        self.spend(
+            Some(says.unsigned_abs() as usize).filter(|size| *size <= rest.len()).unwrap_or(0),
+        )?;
         let cell = RawCell::parse(rest, offset)?;
         if cell.is_allocated() { Ok(cell.data) } else { Err(regf::Error::UnallocatedCell(offset)) }
     }
@@ -262,77 +297,93 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn damaged(&mut self, key: &[String], part: Part, error: regf::Error) {
-        let place = Place { key: key.to_owned(), value: None };
-        self.hive.damage.push(Damage::Unreadable(place, part, error));
+    /// Where something is; `None` if too much was taken out, and there is nothing more to tell.
+    fn place(&self, key: &[String], value: Option<String>) -> Option<Place> {
+        self.cells.spend(length_of(key)).ok()?;
+        Some(Place { key: key.to_owned(), value })
     }
 
-    /// Reads a key, which is below a path or the root, and gives the keys below it.
-    fn key(&mut self, above: Vec<String>, offset: u32) -> Vec<(Vec<String>, u32)> {
+    fn damaged(&mut self, key: &[String], value: Option<String>, part: Part, error: regf::Error) {
+        if let Some(place) = self.place(key, value) {
+            self.hive.damage.push(Damage::Unreadable(place, part, error));
+        }
+    }
+
+    fn left_out(&mut self, key: &[String], value: Option<String>, why: LeftOut) {
+        if let Some(place) = self.place(key, value) {
+            self.hive.left_out.push((place, why));
+        }
+    }
+
+    /// Reads a key, which is below a path or the root, and gives its path and the keys below it.
+    fn key(&mut self, above: &[String], offset: u32) -> (Rc<[String]>, Vec<u32>) {
+        let none = (Rc::default(), Vec::new());
         let is_root = self.seen.is_empty();
         let node = match self.cells.data(offset).and_then(|data| KeyNode::parse(&data)) {
             Ok(node) if self.seen.insert(offset) && above.len() < MAX_DEPTH => node,
             Ok(_) => {
                 let error = regf::Error::CorruptHive("a key that is in two places".to_owned());
-                self.damaged(&above, Part::Subkey, error);
-                return Vec::new();
+                self.damaged(above, None, Part::Subkey, error);
+                return none;
             }
             Err(error) => {
-                self.damaged(&above, Part::Subkey, error);
-                return Vec::new();
+                self.damaged(above, None, Part::Subkey, error);
+                return none;
             }
         };
-        let mut path = above;
-        if !is_root {
-            let name = node.name();
-            if name.is_empty() || name.contains(['\0', '\\']) {
-                self.hive.left_out.push((Place { key: path, value: None }, LeftOut::Name));
-                return Vec::new();
-            }
-            path.push(names::from_windows(&name));
+        let name = node.name();
+        if !is_root && (name.is_empty() || name.contains(['\0', '\\'])) {
+            self.left_out(above, None, LeftOut::Name);
+            return none;
         }
+        if self.cells.spend(length_of(above)).is_err() {
+            return none;
+        }
+        let own = (!is_root).then(|| names::from_windows(&name));
+        let path: Vec<String> = above.iter().cloned().chain(own).collect();
         let mut key = HiveKey { path, values: Vec::new() };
         match self.cells.values(&node) {
             Ok(offsets) => offsets.into_iter().for_each(|offset| self.value(&mut key, offset)),
-            Err(error) => self.damaged(&key.path, Part::Values, error),
+            Err(error) => self.damaged(&key.path, None, Part::Values, error),
         }
-        let below = match self.cells.subkeys(&node) {
-            Ok(offsets) => offsets.into_iter().map(|offset| (key.path.clone(), offset)).collect(),
-            Err(error) => {
-                self.damaged(&key.path, Part::Subkeys, error);
-                Vec::new()
-            }
-        };
+        let below = self.cells.subkeys(&node).unwrap_or_else(|error| {
+            self.damaged(&key.path, None, Part::Subkeys, error);
+            Vec::new()
+        });
+        let path = if below.is_empty() { Rc::default() } else { key.path.as_slice().into() };
         self.hive.keys.push(key);
-        below
+        (path, below)
     }
 
     fn value(&mut self, key: &mut HiveKey, offset: u32) {
         let value = match self.cells.data(offset).and_then(|data| KeyValue::parse(&data)) {
             Ok(value) => value,
-            Err(error) => return self.damaged(&key.path, Part::Value, error),
+            Err(error) => return self.damaged(&key.path, None, Part::Value, error),
         };
         let name = value.name();
         let data = match self.cells.value_data(&value) {
             Ok(data) => data,
-            Err(error) => {
-                let place = Place { key: key.path.clone(), value: Some(name) };
-                self.hive.damage.push(Damage::Unreadable(place, Part::Data, error));
-                return;
-            }
+            Err(error) => return self.damaged(&key.path, Some(name), Part::Data, error),
         };
-        let place = || Place { key: key.path.clone(), value: Some(name.clone()) };
         if name.contains('\0') {
-            return self.hive.left_out.push((place(), LeftOut::Name));
+            return self.left_out(&key.path, Some(name), LeftOut::Name);
         }
         match windows::from_windows(value.data_type, &data) {
             Ok((converted, inexact)) => {
-                self.hive.notes.extend(inexact.map(|inexact| (place(), inexact)));
+                if let Some(inexact) = inexact {
+                    let place = self.place(&key.path, Some(name.clone()));
+                    self.hive.notes.extend(place.map(|place| (place, inexact)));
+                }
                 key.values.push((name, converted));
             }
-            Err(UnknownType(code)) => self.hive.left_out.push((place(), LeftOut::Type(code))),
+            Err(UnknownType(code)) => self.left_out(&key.path, Some(name), LeftOut::Type(code)),
         }
     }
+}
+
+/// What a path takes, in bytes.
+fn length_of(path: &[String]) -> usize {
+    path.iter().map(|name| size_of::<String>() + name.len()).sum()
 }
 
 #[cfg(test)]
@@ -407,6 +458,31 @@ mod tests {
         assert_eq!(hive.keys.len(), 52);
         assert_eq!(hive.damage.len(), 1);
         assert!(hive.damage[0].to_string().starts_with("Software: "), "{}", hive.damage[0]);
+    }
+
+    #[test]
+    fn a_hive_that_uses_its_cells_again_and_again_is_given_up() {
+        let mut builder = HiveBuilder::new().unwrap();
+        let root = builder.root_offset();
+        builder.add_value(root, "Big", DataType::Binary, &vec![0xA5; 40_000]).unwrap();
+        for number in 0..1000 {
+            builder.add_value(root, &format!("v{number}"), DataType::Dword, &[0; 4]).unwrap();
+        }
+        let mut bytes = builder.to_bytes().unwrap();
+        assert!(parse(&bytes).unwrap().damage.is_empty());
+
+        // All values are the large one.
+        let header = BaseBlock::parse(&bytes).unwrap();
+        let cell = |bytes: &[u8], offset: u32| bytes[BASE_BLOCK_SIZE + offset as usize..].to_vec();
+        let key = RawCell::parse(&cell(&bytes, header.root_cell_offset), 0).unwrap();
+        let list = KeyNode::parse(&key.data).unwrap().values_list_offset as usize;
+        let first = BASE_BLOCK_SIZE + list + 4;
+        let big = bytes[first..first + 4].to_vec();
+        bytes[first..first + 4 * 1001].copy_from_slice(&big.repeat(1001));
+        let hive = parse(&bytes).unwrap();
+        assert!(matches!(hive.damage[..], [Damage::Shared]), "{:?}", hive.damage);
+        let taken: usize = hive.keys[0].values.iter().map(|(_, value)| value.data.len()).sum();
+        assert!(taken <= bytes.len() * MOST_PER_BYTE + MOST_IN_ANY_CASE, "{taken} bytes");
     }
 
     proptest! {
