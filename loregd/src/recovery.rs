@@ -64,7 +64,9 @@ pub(crate) fn open(name: &str, files: HiveFiles) -> Result<Opened, Error> {
         }
         Look::Damaged(reason) => recovered = Some(recover(name, &files, kept, reason)?),
     }
-    let hive = caught(|| Hive::open(name, Box::new(RedbStore::open(&files.database())?)))?;
+    // Whatever stands there was read from its beginning to its end, or is new.
+    let store = || RedbStore::open_examined(&files.database());
+    let hive = caught(|| Hive::open(name, Box::new(store()?)))?;
     let keeper = Keeper::new(files.kept(), kept, hive.root(), hive.max_sequence())?;
     if kept.is_some_and(|kept| kept.root != hive.root()) {
         log::warn!("{name}: another hive than before: its root is {}", hive.root());

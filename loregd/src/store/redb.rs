@@ -20,6 +20,9 @@ const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
 /// Memory for pages of one database, in bytes. The system's page cache stands behind it.
 const CACHE_SIZE: usize = 16 << 20;
 
+/// The same while a whole database is checked, which takes pages from all over it.
+const READER_CACHE_SIZE: usize = 64 << 20;
+
 /// What opens a database for reading and writing, or for reading only.
 type Opener<T> = Box<dyn Fn() -> Result<T, Error> + Send>;
 
@@ -28,6 +31,15 @@ pub struct RedbStore {
     open: Opener<Database>,
     open_reader: Opener<RedbReader>,
     state: State,
+}
+
+/// When a database is checked as it is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Checks {
+    /// Always.
+    EachTime,
+    /// When it is opened again after an error, not the first time.
+    AfterErrors,
 }
 
 enum State {
@@ -44,14 +56,26 @@ impl RedbStore {
     /// Opening writes. Where the disk is full or read-only, what is there can be read all the same: see
     /// [`Store::is_writable`].
     pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_with(path, Checks::EachTime)
+    }
+
+    /// The same of a file that was read and found good just now, and is not read as a whole once more for that.
+    pub(crate) fn open_examined(path: &Path) -> Result<Self, Error> {
+        Self::open_with(path, Checks::AfterErrors)
+    }
+
+    fn open_with(path: &Path, checks: Checks) -> Result<Self, Error> {
         let (writing, reading) = (path.to_owned(), path.to_owned());
         let again = Cell::new(false);
         Self::with(
             move || {
-                if again.replace(true) {
+                let again = again.replace(true);
+                if again {
                     forget_cached(&writing)?;
                 }
-                builder().create(&writing)
+                let mut builder = builder();
+                builder.set_check_integrity_on_open(again || checks == Checks::EachTime);
+                builder.create(&writing)
             },
             move || FileBackend::new(File::open(&reading)?),
         )
@@ -188,7 +212,9 @@ impl RedbReader {
         if overlay.len().map_err(DatabaseError::from)? == 0 {
             return Err(Error::Damaged("the file is empty".to_owned()));
         }
-        Ok(RedbReader { database: builder().create_with_backend(overlay)? })
+        let mut builder = builder();
+        builder.set_cache_size(READER_CACHE_SIZE);
+        Ok(RedbReader { database: builder.create_with_backend(overlay)? })
     }
 
     /// What is in it.
