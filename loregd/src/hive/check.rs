@@ -1,7 +1,8 @@
 //! Whether the rows of a hive fit together.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 
 use lcs_abi::Guid;
@@ -61,9 +62,12 @@ pub fn check(rows: &dyn Rows, tell: &mut dyn FnMut(Problem)) -> Result<Counts, E
         root: hive.root,
         tell,
         counts: Counts::default(),
-        keys: BTreeMap::new(),
+        keys: HashMap::new(),
         ledger: None,
         steps: 0,
+        hashes: Default::default(),
+        in_layers: Tally::default(),
+        indexed: Tally::default(),
     };
     rows.scan(&[], &[], &mut |row, value| {
         match check.row(row, value) {
@@ -72,6 +76,15 @@ pub fn check(rows: &dyn Rows, tell: &mut dyn FnMut(Problem)) -> Result<Counts, E
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    if check.in_layers != check.indexed {
+        rows.scan(&[], &[], &mut |row, _| {
+            match check.index_of(row) {
+                // That was told.
+                Ok(()) | Err(Error::Corrupt { .. }) => Ok(ControlFlow::Continue(())),
+                Err(error) => Err(error),
+            }
+        })?;
+    }
     check.finish()?;
     Ok(check.counts)
 }
@@ -81,10 +94,31 @@ struct Check<'a> {
     root: Guid,
     tell: &'a mut dyn FnMut(Problem),
     counts: Counts,
-    keys: BTreeMap<Guid, Key>,
+    keys: HashMap<Guid, Key>,
     ledger: Option<LedgerRow>,
     /// How many rows of kind step there are.
     steps: u64,
+    hashes: [RandomState; 2],
+    /// What has a layer, by its own rows and by those of kind layer.
+    in_layers: Tally,
+    indexed: Tally,
+}
+
+/// Which rows were seen, in whichever order. What two of them say is the same if it was the same rows: that others have
+/// the same sum is as likely as a guess of 128 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    count: u64,
+    sum: u128,
+}
+
+impl Tally {
+    fn add(&mut self, Place { kind, guid, name, layer }: &Place, hashes: &[RandomState; 2]) {
+        let place = (*kind as u8, guid.0, name, layer);
+        let [high, low] = hashes.each_ref().map(|hash| u128::from(hash.hash_one(place)));
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(high << 64 | low);
+    }
 }
 
 /// What is known of a key that has a record.
@@ -251,24 +285,35 @@ impl Check<'_> {
             let what = Error::corrupt(row, "belongs to a key that is not there").to_string();
             self.problem(place.guid, what);
         }
+        self.in_layers.add(&place, &self.hashes);
         self.sequence(Some(place.guid), row, sequence(rows::decode(row, value)?));
-        if self.rows.get(&place.index_row())?.is_none() {
-            let what = Error::corrupt(row, "not in the index of its layer").to_string();
-            self.problem(place.guid, what);
-        }
         Ok(())
     }
 
     fn index(&mut self, row: &[u8]) -> Result<(), Error> {
-        let rest = row.get(1..).unwrap_or_default();
-        let nul = rest.iter().position(|byte| *byte == 0);
-        let layer = nul
-            .and_then(|nul| str::from_utf8(rest.get(..nul)?).ok())
-            .ok_or_else(|| Error::corrupt(row, "no layer"))?;
-        let place = Place::of_index(row, layer)?;
-        if self.rows.get(&place.row())?.is_none() {
-            let what = Error::corrupt(row, "leads to nothing").to_string();
-            self.problem(place.guid, what);
+        let place = indexed(row)?;
+        self.indexed.add(&place, &self.hashes);
+        Ok(())
+    }
+
+    /// Whether what has a layer has its row of kind layer, and the reverse: looked at one by one, if it is not so for
+    /// all together.
+    fn index_of(&mut self, row: &[u8]) -> Result<(), Error> {
+        let (place, other, what) = match row.first() {
+            Some(kind) if *kind == Kind::Layer as u8 => {
+                let place = indexed(row)?;
+                let other = place.row();
+                (place, other, "leads to nothing")
+            }
+            Some(kind) if (Kind::Entry as u8..=Kind::Blanket as u8).contains(kind) => {
+                let place = Place::of_row(row)?;
+                let other = place.index_row();
+                (place, other, "not in the index of its layer")
+            }
+            _ => return Ok(()),
+        };
+        if self.rows.get(&other)?.is_none() {
+            self.problem(place.guid, Error::corrupt(row, what).to_string());
         }
         Ok(())
     }
@@ -305,7 +350,8 @@ impl Check<'_> {
                 }
             }
         }
-        let keys: Vec<Guid> = self.keys.keys().copied().collect();
+        let mut keys: Vec<Guid> = self.keys.keys().copied().collect();
+        keys.sort_unstable();
         for (guid, walk) in keys.into_iter().zip(1..) {
             self.entries_of(guid);
             self.walk_up(guid, walk)?;
@@ -352,4 +398,14 @@ impl Check<'_> {
         }
         Ok(())
     }
+}
+
+/// What a row of kind layer is about.
+fn indexed(row: &[u8]) -> Result<Place<'_>, Error> {
+    let rest = row.get(1..).unwrap_or_default();
+    let nul = rest.iter().position(|byte| *byte == 0);
+    let layer = nul
+        .and_then(|nul| str::from_utf8(rest.get(..nul)?).ok())
+        .ok_or_else(|| Error::corrupt(row, "no layer"))?;
+    Place::of_index(row, layer)
 }
