@@ -192,9 +192,9 @@ fn delete_layer(root: &Fd) -> anyhow::Result<f64> {
     Ok(nanoseconds(start.elapsed()))
 }
 
-/// loregd, which was stopped, from its start until its hives are in service.
+/// loregd, which was killed, from its start until its hives are in service.
 fn start(systems: &mut [System; 2]) -> anyhow::Result<Figures> {
-    const ROUNDS: usize = 11;
+    const ROUNDS: usize = 5;
     let time = |system: &mut System| {
         system.loregd.kill();
         let data = system.root.path().join("var/lib/loregd").display().to_string();
