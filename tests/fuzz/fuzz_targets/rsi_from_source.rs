@@ -5,6 +5,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, ready};
+use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use futures_executor::block_on;
 use lcs_abi::Guid;
@@ -13,8 +16,9 @@ use lcs_abi::rsi::{
     Answer, ClaimedHive, FromSource, RegisteredHive, Request, SourceError, split_frame,
 };
 use lcs_abi::security::Access;
-use lcs_core::model::{KeyName, Layer};
-use lcs_core::registry::{Address, AuditEvent, Backend, ConnectionId, Fault, HandleId, Registry};
+use lcs_core::registry::{
+    Address, AuditEvent, Backend, Caller, ConnectionId, Fault, HandleId, NotRecorded, Registry,
+};
 use lcs_core::security::Token;
 use libfuzzer_sys::fuzz_target;
 
@@ -22,6 +26,7 @@ use libfuzzer_sys::fuzz_target;
 struct Script {
     answers: RefCell<VecDeque<Result<Answer, SourceError>>>,
     guids: Cell<u8>,
+    words: [AtomicU64; 2],
 }
 
 impl Backend for Script {
@@ -44,7 +49,23 @@ impl Backend for Script {
         Guid([self.guids.get(); 16])
     }
 
+    fn uptime(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn generation_words(&self) -> &[AtomicU64] {
+        &self.words
+    }
+
+    fn no_old_answers(&self) -> impl Future<Output = ()> + 'static {
+        ready(())
+    }
+
     fn audit(&self, _event: AuditEvent) {}
+
+    fn record(&self, _event: AuditEvent) -> impl Future<Output = Result<(), NotRecorded>> + 'static {
+        ready(Ok(()))
+    }
 }
 
 /// The root of the hive.
@@ -62,7 +83,7 @@ fn answers(mut bytes: &[u8]) -> VecDeque<Result<Answer, SourceError>> {
 }
 
 async fn operate(registry: &Registry<Script>) {
-    let token = Token::system();
+    let caller = Caller { token: Rc::new(Token::system()), pid: 1 };
     let access = Access::KEY_ALL_ACCESS.bits();
     let path = || String::from("Machine\\a");
     let open = Derive::OpenKey { path: path(), access, flags: 0 };
@@ -70,7 +91,7 @@ async fn operate(registry: &Registry<Script>) {
     let create = Derive::CreateKey { path: path(), access, layer, flags, link_target };
     let mut handles: Vec<HandleId> = Vec::new();
     for derive in [open, create] {
-        handles.extend(registry.derive(None, token, derive).await);
+        handles.extend(registry.derive(None, &caller, derive).await);
     }
     for handle in handles {
         let name = || String::from("a");
@@ -97,10 +118,9 @@ async fn operate(registry: &Registry<Script>) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let script = Script { answers: RefCell::new(answers(bytes)), guids: Cell::new(0) };
-    let name = KeyName::new("role", 255).expect("a name");
-    let role = Layer { name, precedence: 1, enabled: true };
-    let registry = Registry::new(script, [role]).expect("base is a name");
+    let (answers, guids) = (RefCell::new(answers(bytes)), Cell::new(0));
+    let registry = Registry::new(Script { answers, guids, words: Default::default() });
+    let registry = registry.expect("base is a name");
     let source = ConnectionId(1);
     registry
         .claim(source, &[ClaimedHive { name: "Machine".into(), scope: None }])
