@@ -294,10 +294,16 @@ impl Contents {
         self.table.get(&layer).map_or(layer.usual(), |rules| rules.name)
     }
 
+    /// Entries and blankets spell their layers as now, whatever layers are made.
+    pub fn keep_spellings(&mut self) {
+        let entries = self.entries.keys().map(|at| (*at, self.layer_of_entry(at))).collect();
+        let blankets = self.blankets.keys().map(|at| (*at, self.layer_of_blanket(at))).collect();
+        (self.entry_layers, self.blanket_layers) = (entries, blankets);
+    }
+
     pub fn hive(&self, key: Key) -> Hive {
         self.keys[&key].hive
     }
-
     pub fn next_order(&mut self) -> u64 {
         self.order += 1;
         self.order

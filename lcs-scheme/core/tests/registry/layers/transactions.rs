@@ -72,6 +72,7 @@ impl Transaction {
             return Cow::Borrowed(committed);
         }
         let mut contents = committed.clone();
+        contents.keep_spellings();
         for (change, when) in &self.changes {
             contents.apply(change, *when);
         }
