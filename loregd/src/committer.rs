@@ -1,8 +1,9 @@
 //! The thread of a hive that commits whatever steps have arrived, together: group commit.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use lcs_abi::rsi::{Answer, FRAME_HEADER, FromSource, Request, SourceError, frame};
 
@@ -16,6 +17,9 @@ const GROUP_REQUESTS: usize = 1024;
 /// How many bytes of requests one commit takes, or one request that is larger: so neither what it holds in
 /// memory nor the time that its first caller waits for the last grows without bound.
 const GROUP_BYTES: usize = 16 << 20;
+
+/// How long nothing is to have come before a hive is sealed.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// A request to carry out.
 pub(crate) struct Job {
@@ -32,6 +36,7 @@ pub(crate) struct Job {
 pub(crate) struct Committer {
     hive: String,
     jobs: Sender<Job>,
+    thread: JoinHandle<()>,
 }
 
 impl Committer {
@@ -44,14 +49,21 @@ impl Committer {
     ) -> Result<Self, Error> {
         let (jobs, receiver) = mpsc::channel();
         let mourner = Mourner { hive: hive.to_owned(), outbox: Arc::clone(&outbox) };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("hive {hive}"))
             .spawn(move || {
                 let _mourner = mourner;
                 commit_all(writer, &receiver, &outbox, max_frame);
             })
             .map_err(|error| Error::System { what: "thread of a hive", error })?;
-        Ok(Committer { hive: hive.to_owned(), jobs })
+        Ok(Committer { hive: hive.to_owned(), jobs, thread })
+    }
+
+    /// Carries out what is queued, and closes the hive.
+    pub(crate) fn close(self) {
+        drop(self.jobs);
+        // A panic was told of.
+        let _ = self.thread.join();
     }
 
     /// Queues a request; it is answered through the outbox. One that reads is here because an error of the
@@ -70,15 +82,19 @@ struct Mourner {
 impl Drop for Mourner {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.outbox.died(&self.hive);
+            self.outbox.end(Error::WriterDied(self.hive.clone()));
         }
     }
 }
 
 fn commit_all(mut writer: Writer, jobs: &Receiver<Job>, outbox: &Outbox, max_frame: u32) {
     let frame = |id, answer| answer_frame(id, answer, max_frame);
-    let mut queue = Queue { jobs, stages: writer.stages(), large: None };
-    while let Some(Group { steps, reads, answered }) = queue.next_group() {
+    let mut queue = Queue { jobs, stages: writer.stages(), first: None, large: None };
+    loop {
+        if writer.is_to_be_sealed() && queue.is_quiet_for(QUIET) {
+            writer.seal();
+        }
+        let Some(Group { steps, reads, answered }) = queue.next_group() else { return };
         outbox.push(answered.into_iter().map(|(id, answer)| frame(id, answer)).collect());
         let requests: Vec<_> = steps.iter().map(|(_, step)| step.parts()).collect();
         let answers = writer.commit_staged(&requests);
@@ -99,6 +115,8 @@ fn commit_all(mut writer: Writer, jobs: &Receiver<Job>, outbox: &Outbox, max_fra
 struct Queue<'a> {
     jobs: &'a Receiver<Job>,
     stages: Stages,
+    /// What arrived while it was asked whether anything would.
+    first: Option<Job>,
     /// A large step, which waits for a group of its own.
     large: Option<(u64, StagedStep)>,
 }
@@ -115,6 +133,19 @@ struct Group {
 }
 
 impl Queue<'_> {
+    /// Waits until something arrives, but not longer than this; whether nothing did.
+    fn is_quiet_for(&mut self, time: Duration) -> bool {
+        if self.large.is_some() {
+            return false;
+        }
+        match self.jobs.recv_timeout(time) {
+            Ok(job) => self.first = Some(job),
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => {}
+        }
+        false
+    }
+
     /// Waits for something, and takes with it what else is there, up to the limits of a group. `None`: nothing
     /// will come any more.
     ///
@@ -127,7 +158,10 @@ impl Queue<'_> {
             return Some(group);
         }
         let mut bytes = 0;
-        let mut next = Some(self.jobs.recv().ok()?);
+        let mut next = Some(match self.first.take() {
+            Some(first) => first,
+            None => self.jobs.recv().ok()?,
+        });
         while let Some(Job { id, snapshot, request, size }) = next {
             if is_step(&request) {
                 match self.stages.take(request) {
@@ -189,7 +223,7 @@ mod tests {
     }
 
     fn queue(jobs: &Receiver<Job>) -> Queue<'_> {
-        Queue { jobs, stages: Stages::default(), large: None }
+        Queue { jobs, stages: Stages::default(), first: None, large: None }
     }
 
     fn job(id: u64, request: Request, size: usize) -> Job {

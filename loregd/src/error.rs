@@ -85,6 +85,17 @@ pub enum Error {
     /// LCS closed the connection.
     #[error("LCS is gone")]
     Gone,
+    /// A hive that is in service was found to be damaged. The next start puts it aside.
+    #[error("hive {hive} is damaged: {reason}")]
+    FoundDamaged {
+        /// Which.
+        hive: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// This process was told to end.
+    #[error("told to end")]
+    ToldToEnd,
     /// A hive's writer thread ended, which it never does by itself.
     #[error("the writer of hive {0} has died")]
     WriterDied(String),
@@ -100,6 +111,11 @@ impl Error {
     /// Whether the options can't be right, so that starting again with the same ones is no use.
     pub fn is_usage(&self) -> bool {
         matches!(self, Error::OtherCase { .. } | Error::NotAccepted(Refusal::Invalid))
+    }
+
+    /// Whether a process that ends for this reason leaves its hives in order.
+    pub(crate) fn is_orderly_end(&self) -> bool {
+        matches!(self, Error::ToldToEnd | Error::Gone)
     }
 
     /// Whether the store is to be opened again before anything else can be had of it.

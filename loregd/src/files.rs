@@ -5,6 +5,7 @@
 //! | `HIVE.redb` | the database |
 //! | `HIVE.root` | what must outlive it: see [`crate::kept`] |
 //! | `HIVE.stage-N` | a large stage of a step ([`crate::hive`]); of no use to the next process |
+//! | `HIVE.unchecked` | says that the database is in use and was not read as a whole: see [`crate::recovery`] |
 //! | `HIVE.redb.new` | what is about to become the database; of no use to the next process |
 //! | `HIVE.redb.damaged-DATE`, `HIVE.redb.replaced-DATE` | what was set aside; nobody deletes it |
 //! | `backup/HIVE.NUMBER.KIND.DATE.redb` | a copy: see [`crate::backup`] |
@@ -66,6 +67,11 @@ impl HiveFiles {
     /// What must outlive the database.
     pub(crate) fn kept(&self) -> PathBuf {
         self.directory.join(format!("{}.root", self.stem))
+    }
+
+    /// Is there while the database is in use without having been checked.
+    pub(crate) fn unchecked(&self) -> PathBuf {
+        self.directory.join(format!("{}.unchecked", self.stem))
     }
 
     /// What the names of the files of stages begin with.

@@ -88,10 +88,14 @@ fn main() -> ExitCode {
     }
     lcs_daemon::run("loregd", &args.daemon, || {
         let Err(error) = serve(&args);
+        if let Error::ToldToEnd = error {
+            log::info!("{error}");
+            return ExitCode::SUCCESS;
+        }
         log::error!("{error}");
         // Also when it does not serve: init waits for this, and would for ever.
         lcs_daemon::ready();
-        // Never success: the supervisor is to start the next one.
+        // No success: the supervisor is to start the next one.
         if error.is_usage() { lcs_daemon::EXIT_USAGE.into() } else { ExitCode::FAILURE }
     })
 }
@@ -105,6 +109,7 @@ fn serve(args: &Args) -> Result<Infallible, Error> {
     let directory = Directory::open(&args.data)?;
     let hives = claim.iter().map(|hive| directory.open_hive(hive)).collect::<Result<_, Error>>()?;
     let server = Server::start(connection, &claim, hives, args.keep_backups as usize)?;
+    lcs_daemon::supervise::when_told_to_end(server.ender())?;
     server.serve(|| {
         log::info!("serving {} hives in {}", claim.len(), args.data.display());
         lcs_daemon::ready();

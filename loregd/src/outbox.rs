@@ -18,8 +18,8 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct Contents {
     frames: Vec<Vec<u8>>,
-    /// The hive whose thread died.
-    dead: Option<String>,
+    /// Why this process is to end.
+    end: Option<Error>,
 }
 
 impl Outbox {
@@ -40,9 +40,9 @@ impl Outbox {
         self.wake();
     }
 
-    /// Tells that the thread of this hive died.
-    pub(crate) fn died(&self, hive: &str) {
-        self.with(|contents| contents.dead = Some(hive.to_owned()));
+    /// Makes this process end, for this reason, which [`Outbox::take`] gives.
+    pub(crate) fn end(&self, reason: Error) {
+        self.with(|contents| contents.end = Some(reason));
         self.wake();
     }
 
@@ -62,8 +62,8 @@ impl Outbox {
                 .read_exact(&mut [0])
                 .map_err(|error| Error::System { what: "pipe", error })?;
         }
-        self.with(|contents| match contents.dead.take() {
-            Some(hive) => Err(Error::WriterDied(hive)),
+        self.with(|contents| match contents.end.take() {
+            Some(reason) => Err(reason),
             None => Ok(std::mem::take(&mut contents.frames)),
         })
     }
@@ -95,10 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn the_death_of_a_hives_thread_is_heard_of() {
+    fn what_ends_the_process_is_heard_of() {
         let outbox = Outbox::new().unwrap();
         outbox.push(vec![vec![1]]);
-        outbox.died("Machine");
+        outbox.end(Error::WriterDied("Machine".to_owned()));
         assert!(matches!(outbox.take(), Err(Error::WriterDied(hive)) if hive == "Machine"));
     }
 }

@@ -3,8 +3,12 @@
 //! A file is looked at without a change to it. If it is damaged, or gone though there was one, the newest good
 //! copy takes its place, or an empty hive with the same root; what was there is set aside. What only keeps
 //! this process from reading it, now or here, is no damage: then nothing is touched.
+//!
+//! A large file that the process before closed, or sealed, is trusted at first, and looked at when it is in service
+//! ([`Unchecked`]). Until that is done `HIVE.unchecked` stands beside it, so that the next start, also one because
+//! damage was found, looks first.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +20,7 @@ use crate::directory::caught;
 use crate::files::{self, Aside, HiveFiles};
 use crate::hive::{self, Hive};
 use crate::kept::{Keeper, Kept};
-use crate::store::{RedbReader, RedbStore, was_closed};
+use crate::store::{LARGE, RedbReader, RedbStore, Snapshots, Store, was_closed};
 
 /// How far the sequence numbers of a recovered hive jump where nobody knows how many the lost one had reserved
 /// since its copy. LCS accepts twice as much.
@@ -32,6 +36,8 @@ pub struct Opened {
     pub unclean: bool,
     /// It was damaged.
     pub recovered: Option<Recovered>,
+    /// It was not looked at.
+    pub(crate) unchecked: Option<Unchecked>,
 }
 
 /// What was done about a damaged hive.
@@ -52,6 +58,14 @@ pub struct Recovered {
 pub(crate) fn open(name: &str, files: HiveFiles) -> Result<Opened, Error> {
     files.remove_unfinished().unwrap_or_else(|error| log::warn!("{error}"));
     let kept = Kept::read(&files.kept())?;
+    if let Some(kept) = kept
+        && may_be_trusted(&files)
+    {
+        match trust(name, &files, kept) {
+            Ok(opened) => return Ok(opened),
+            Err(error) => log::info!("{name}: is read as a whole before it is served: {error}"),
+        }
+    }
     let (mut recovered, mut unclean) = (None, false);
     match look(&files)? {
         Look::Good { closed } => unclean = !closed,
@@ -64,15 +78,90 @@ pub(crate) fn open(name: &str, files: HiveFiles) -> Result<Opened, Error> {
         }
         Look::Damaged(reason) => recovered = Some(recover(name, &files, kept, reason)?),
     }
+    files::remove_if_there(&files.unchecked()).unwrap_or_else(|error| log::warn!("{error}"));
     // Whatever stands there was read from its beginning to its end, or is new.
     let store = || RedbStore::open_examined(&files.database());
     let hive = caught(|| Hive::open(name, Box::new(store()?)))?;
+    let hive = beside_files(name, hive, &files, kept)?;
+    Ok(Opened { hive, files, unclean, recovered, unchecked: None })
+}
+
+fn beside_files(
+    name: &str,
+    hive: Hive,
+    files: &HiveFiles,
+    kept: Option<Kept>,
+) -> Result<Hive, Error> {
     let keeper = Keeper::new(files.kept(), kept, hive.root(), hive.max_sequence())?;
     if kept.is_some_and(|kept| kept.root != hive.root()) {
         log::warn!("{name}: another hive than before: its root is {}", hive.root());
     }
-    let hive = hive.staging_in(&files.stages())?.keeping(keeper);
-    Ok(Opened { hive, files, unclean, recovered })
+    Ok(hive.staging_in(&files.stages())?.keeping(keeper))
+}
+
+/// Whether the hive is to be served before all of it was read: it is large, and no process before this one left that
+/// undone.
+fn may_be_trusted(files: &HiveFiles) -> bool {
+    let is_large = fs::metadata(files.database()).is_ok_and(|file| file.len() >= LARGE);
+    is_large && matches!(files.unchecked().try_exists(), Ok(false))
+}
+
+fn trust(name: &str, files: &HiveFiles, kept: Kept) -> Result<Opened, Error> {
+    let path = files.database();
+    let failed = |error| Error::File { path: path.clone(), error };
+    let unclean = !was_closed(&File::open(&path).map_err(failed)?).map_err(failed)?;
+    drop(files::create(&files.unchecked())?);
+    let (hive, snapshots) = caught(|| {
+        let (store, snapshots) = RedbStore::open_unchecked(&path)?;
+        match hive::identity(&*store.view()?)? {
+            Some((root, _)) if root == kept.root => {}
+            _ => return Err(Error::Damaged("it is another hive than before".to_owned())),
+        }
+        Ok((Hive::open(name, Box::new(store))?, snapshots))
+    })?;
+    let hive = beside_files(name, hive, files, Some(kept))?;
+    let unchecked = Unchecked { snapshots, marker: files.unchecked() };
+    Ok(Opened { hive, files: files.clone(), unclean, recovered: None, unchecked: Some(unchecked) })
+}
+
+/// A hive that is in service, and of which it is still to be found out whether it is what was written.
+pub(crate) struct Unchecked {
+    snapshots: Snapshots,
+    /// The file that says so.
+    marker: PathBuf,
+}
+
+/// What was found out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// All is well.
+    Sound,
+    /// It is damaged, for this reason.
+    Damaged(String),
+    /// Nothing: too much was written meanwhile.
+    Nothing,
+}
+
+impl Unchecked {
+    /// Reads the whole hive as it is now, while it is written.
+    ///
+    /// # Errors
+    /// What keeps this process from reading it.
+    pub(crate) fn check(&self) -> Result<Found, Error> {
+        let failed = |error| Error::File { path: self.marker.clone(), error };
+        let Some(snapshot) = self.snapshots.take().map_err(failed)? else {
+            // It was opened again after an error, and read as a whole for that.
+            return Ok(Found::Sound);
+        };
+        let examined = examine_what(false, || RedbReader::open(snapshot));
+        if self.snapshots.was_lost() {
+            return Ok(Found::Nothing);
+        }
+        match examined?.damage {
+            Some(damage) => Ok(Found::Damaged(damage)),
+            None => files::remove_if_there(&self.marker).map(|()| Found::Sound),
+        }
+    }
 }
 
 /// What is found in the place of a hive.
@@ -87,7 +176,7 @@ enum Look {
 
 fn look(files: &HiveFiles) -> Result<Look, Error> {
     let path = files.database();
-    let nothing = match std::fs::metadata(&path) {
+    let nothing = match fs::metadata(&path) {
         Ok(metadata) if metadata.len() > 0 => None,
         // A crash while it was made leaves such a one too.
         Ok(_) => Some("the file is empty"),
@@ -145,13 +234,21 @@ pub(crate) fn examine(path: &Path) -> Result<Examined, Error> {
     let failed = |error| Error::File { path: path.to_owned(), error };
     let file = File::open(path).map_err(failed)?;
     let closed = was_closed(&file).map_err(failed)?;
+    examine_what(closed, || RedbReader::of_file(file))
+}
+
+/// The same of what this opens.
+fn examine_what(
+    closed: bool,
+    open: impl FnOnce() -> Result<RedbReader, Error>,
+) -> Result<Examined, Error> {
     let damaged = |damage: String| {
         Ok(Examined { damage: Some(damage), closed, is_hive: true, identity: None })
     };
     let mut is_hive = true;
     let mut problems = Vec::new();
     let read = caught(|| {
-        let database = RedbReader::of_file(file)?;
+        let database = open()?;
         let view = match database.view() {
             Ok(view) => view,
             Err(error) => {

@@ -35,13 +35,14 @@ impl Server {
         let max_frame = connection.max_frame();
         let mut served = Vec::new();
         for (ClaimedHive { name, .. }, opened) in claimed.iter().zip(opened) {
-            let Opened { hive, files, unclean, .. } = opened;
+            let Opened { hive, files, unclean, unchecked, .. } = opened;
             let (reader, writer) = hive.split();
             reader.set_max_frame(max_frame);
             let outbox = connection.outbox();
             let committer = Committer::start(name, writer, Arc::clone(&outbox), max_frame)?;
             let (for_copies, keep) = (reader.clone(), keep_backups.max(1));
-            let work = Work { reader: for_copies, files, keep, unclean, outbox, max_frame };
+            let work =
+                Work { reader: for_copies, files, keep, unclean, unchecked, outbox, max_frame };
             served.push(Served { reader, committer, copier: Some(Copier::start(name, work)?) });
         }
         let register =
@@ -51,9 +52,23 @@ impl Server {
         Ok(Server { connection, hives })
     }
 
-    /// Serves until LCS is gone or something else makes going on impossible. `ready` is called when the
-    /// hives are in service; LCS reads its configuration from them before that.
+    /// What makes this process end in order.
+    pub fn ender(&self) -> impl Fn() + Send + Sync + 'static {
+        let outbox = self.connection.outbox();
+        move || outbox.end(Error::ToldToEnd)
+    }
+
+    /// Serves until it is told to end, LCS is gone or something else makes going on impossible. `ready` is called when
+    /// the hives are in service; LCS reads its configuration from them before that.
     pub fn serve(mut self, ready: impl Fn()) -> Result<Infallible, Error> {
+        self.run(ready).inspect_err(|error| {
+            if error.is_orderly_end() {
+                self.hives.served.drain(..).for_each(|served| served.committer.close());
+            }
+        })
+    }
+
+    fn run(&mut self, ready: impl Fn()) -> Result<Infallible, Error> {
         let mut readable = true;
         loop {
             let mut answers = self.connection.outbox().take()?;

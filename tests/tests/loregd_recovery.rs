@@ -4,10 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use hosted as _;
-use registry_tests::daemons::{audited, check_hives, data_directory, loregd, root_directory};
-use registry_tests::harness::{Process, Root, binary, session_in};
+use registry_tests::daemons::{
+    audited, check_hives, data_directory, loregd, machine_is_up, root_directory,
+};
+use registry_tests::harness::{PATIENCE, Process, Root, binary, session_in};
 use registry_tests::registry::{create, registry};
 
 fn set(path: &str, data: &[u8]) {
@@ -65,8 +69,7 @@ fn damaged_and_started_again(damage: fn(&Path)) {
     let aside = files(&data_directory(), "Machine.redb.damaged-");
     let aside: Vec<_> = aside.iter().map(|path| fs::read(path).expect("a file")).collect();
     assert!(aside == Vec::from_iter(damaged), "the damaged file is not kept as it was");
-    let log = fs::read_to_string(root_directory().join("var/log/loregd.log"));
-    let log = log.expect("a log");
+    let log = log();
     let said = |what: &str| {
         let is = |line: &str| line.contains("ERROR") && line.contains(what);
         assert!(log.lines().any(is), "no line says {what:?}: {log}");
@@ -118,6 +121,91 @@ fn a_hive_of_zeros_becomes_its_newest_copy() {
 fn a_hive_that_is_gone_becomes_its_newest_copy() {
     let damage = |database: &Path| fs::remove_file(database).expect("a hive");
     session_in(lcs, |_| damaged_and_started_again(damage));
+}
+
+fn log() -> String {
+    fs::read_to_string(root_directory().join("var/log/loregd.log")).expect("a log")
+}
+
+/// Waits until the log of loregd says this.
+fn wait_until_logged(what: &str) {
+    let end = Instant::now() + PATIENCE;
+    while !log().contains(what) {
+        assert!(Instant::now() < end, "no line says {what:?}: {}", log());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A copy of a hive that is too large to be read whenever loregd starts, and of what is in it the last value, which
+/// only the hive has. loregd is told to end.
+fn large_hive(source: &mut Process) -> u32 {
+    let large = create(r"Machine\Large");
+    for number in 0..12 {
+        let name = format!("v{number}");
+        large.set_value(&name, 3, &[0xd5; 1 << 20], &Default::default()).expect("a value");
+    }
+    set(r"Machine\Kept", b"copied");
+    let number = store();
+    set(r"Machine\Kept", b"newest");
+    source.end();
+    number
+}
+
+#[test]
+fn a_large_hive_that_was_damaged_while_nobody_had_it_open_becomes_its_newest_copy_by_itself() {
+    session_in(lcs, |_| {
+        let number = large_hive(&mut loregd(&[]));
+        let database = data_directory().join("Machine.redb");
+        let mut bytes = fs::read(&database).expect("a hive");
+        let place = bytes.windows(100_000).position(|part| part.iter().all(|byte| *byte == 0xd5));
+        bytes[place.expect("a large value") + 50_000] = 0xd4;
+        fs::write(&database, bytes).expect("a hive");
+        let mut source = loregd(&["--supervise"]);
+        // It serves what it has, until all of that was read.
+        assert_eq!(get(r"Machine\Kept"), b"newest");
+        wait_until_logged("serving 2 hives in ");
+        wait_until_logged("ERROR loregd: hive Machine is damaged: ");
+        wait_until_logged(&format!("hive Machine: copy {number} ("));
+        let end = Instant::now() + PATIENCE;
+        while !machine_is_up() {
+            assert!(Instant::now() < end, "Machine does not come back: {}", log());
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(get(r"Machine\Kept"), b"copied");
+        assert_eq!(files(&data_directory(), "Machine.redb.damaged-").len(), 1);
+        assert_eq!(audited("hive-recovered").len(), 1);
+        source.end();
+        check_hives();
+    });
+}
+
+#[test]
+fn a_large_hive_is_checked_in_service_and_before_a_copy_is_made() {
+    session_in(lcs, |_| {
+        let number = large_hive(&mut loregd(&[]));
+        let unchecked = data_directory().join("Machine.unchecked");
+        let mut source = loregd(&[]);
+        assert!(unchecked.exists() && !data_directory().join("Users.unchecked").exists());
+        assert!(!log().contains("Machine: checked"));
+        assert_eq!(store(), number + 1);
+        assert!(!unchecked.exists() && log().contains("Machine: checked"));
+        assert_eq!(get(r"Machine\Kept"), b"newest");
+        source.end();
+        // By itself, and while it is written.
+        let mut source = loregd(&[]);
+        let end = Instant::now() + PATIENCE;
+        for number in 0_u64.. {
+            set(r"Machine\Kept", &number.to_le_bytes());
+            if !unchecked.exists() {
+                break;
+            }
+            assert!(Instant::now() < end, "it is not checked: {}", log());
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!log().contains("damaged"), "{}", log());
+        source.kill();
+        check_hives();
+    });
 }
 
 fn restore() -> Output {

@@ -22,6 +22,7 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{self, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -217,15 +218,46 @@ pub fn bind_to_supervisor() -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends this process when its standard input ends. Nothing is put in order first: a daemon may die at any
-/// moment, and a supervisor that was told to end waits for this.
+/// What a daemon does to end in order.
+static ENDER: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
+
+/// How long that may take.
+const ORDERLY_END: Duration = Duration::from_secs(2);
+
+/// From now on, when its supervisor or a signal tells this process to end, `end` is called, which has it end soon.
+/// Without this it ends at once.
+///
+/// # Errors
+/// [`Error::Signals`].
+pub fn when_told_to_end(end: impl Fn() + Send + Sync + 'static) -> Result<(), Error> {
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Error::Signals)?;
+    let _ = ENDER.set(Box::new(end));
+    let waiting = move || {
+        if signals.forever().next().is_some() {
+            end_in_order(0);
+        }
+    };
+    let thread = thread::Builder::new().name("signals".to_owned());
+    thread.spawn(waiting).map(drop).map_err(Error::Signals)
+}
+
+/// Has this process end in order, or, where that takes too long, with this code.
+fn end_in_order(code: i32) {
+    if let Some(end) = ENDER.get() {
+        end();
+        thread::sleep(ORDERLY_END);
+    }
+    process::exit(code);
+}
+
+/// Ends this process when its standard input ends: a supervisor that was told to end waits for this.
 fn hold_lifeline() {
     let mut input = io::stdin().lock();
     loop {
         match input.read(&mut [0]) {
             Ok(1..) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Ok(0) | Err(_) => process::exit(1),
+            Ok(0) | Err(_) => end_in_order(1),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The thread of a hive that copies it: daily, after an unclean start, and when somebody asks.
+//! The thread of a hive that copies it: daily, after an unclean start, and when somebody asks. Before the first copy it
+//! reads a hive that was not checked at the start.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -15,12 +16,19 @@ use crate::directory::caught;
 use crate::files::HiveFiles;
 use crate::hive::Reader;
 use crate::outbox::Outbox;
+use crate::recovery::{Found, Unchecked};
 
 /// How often to look at the clock, which may jump.
 const LOOK: Duration = Duration::from_secs(10 * 60);
 
 /// How long to wait after a copy that failed.
 const RETRY: Duration = Duration::from_secs(60 * 60);
+
+/// How long after the start an unchecked hive is read as a whole: a system that has just begun has other things to do.
+const CHECK_AFTER: Duration = Duration::from_secs(5);
+
+/// How long to wait after a check during which too much was written.
+const CHECK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the thread is told.
 enum Order {
@@ -44,6 +52,8 @@ pub(crate) struct Work {
     pub(crate) keep: usize,
     /// The hive was not closed by the process before.
     pub(crate) unclean: bool,
+    /// It was not read as a whole when it was opened, and is before the first copy.
+    pub(crate) unchecked: Option<Unchecked>,
     /// Where answers go, in frames of at most so many bytes.
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) max_frame: u32,
@@ -106,8 +116,12 @@ impl Copying {
                     let ids: Vec<u64> = std::iter::once(id).chain(others).collect();
                     self.answer(&ids);
                 }
+                Ok(Order::InService) if self.work.unchecked.is_some() => wait = Some(CHECK_AFTER),
                 Ok(Order::InService) | Err(RecvTimeoutError::Timeout) => {
-                    wait = Some(self.make_what_is_due());
+                    wait = Some(match self.check() {
+                        Ok(()) => self.make_what_is_due(),
+                        Err(wait) => wait,
+                    });
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -115,12 +129,40 @@ impl Copying {
     }
 
     fn answer(&mut self, ids: &[u64]) {
-        let answer = match self.make(Kind::Requested) {
-            Ok(copy) => Ok(Answer::Copied { number: copy.number }),
-            Err(_) => Err(SourceError::StorageError),
-        };
+        let copy = self.check().ok().and_then(|()| self.make(Kind::Requested).ok());
+        let answer =
+            copy.map(|it| Answer::Copied { number: it.number }).ok_or(SourceError::StorageError);
         let frame = |id: &u64| answer_frame(*id, answer.clone(), self.work.max_frame);
         self.work.outbox.push(ids.iter().map(frame).collect());
+    }
+
+    /// Reads all of a hive that was not checked yet. If it is damaged, this process ends, and the next start has a good
+    /// copy take the hive's place.
+    ///
+    /// # Errors
+    /// How long to wait before this is called again.
+    fn check(&mut self) -> Result<(), Duration> {
+        let Some(unchecked) = &self.work.unchecked else { return Ok(()) };
+        match unchecked.check() {
+            Ok(Found::Sound) => {
+                log::info!("{}: checked", self.hive);
+                self.work.unchecked = None;
+                Ok(())
+            }
+            Ok(Found::Damaged(reason)) => {
+                let hive = self.hive.clone();
+                self.work.outbox.end(Error::FoundDamaged { hive, reason });
+                Err(RETRY)
+            }
+            Ok(Found::Nothing) => {
+                log::info!("{}: too much was written to check it meanwhile", self.hive);
+                Err(CHECK_AGAIN)
+            }
+            Err(error) => {
+                log::error!("{}: cannot be checked: {error}", self.hive);
+                Err(RETRY)
+            }
+        }
     }
 
     /// Makes a daily copy, or one after an unclean start, if it is due; one of both is enough. Returns how long

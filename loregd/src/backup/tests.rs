@@ -88,7 +88,8 @@ impl Subject {
     fn start(directory: &Path, keep: usize) -> Subject {
         let claimed = ClaimedHive { name: "Machine".to_owned(), scope: None };
         let directory = Directory::open(directory).unwrap();
-        let Opened { hive, files, unclean, recovered } = directory.open_hive(&claimed).unwrap();
+        let Opened { hive, files, unclean, recovered, unchecked } =
+            directory.open_hive(&claimed).unwrap();
         assert_eq!(recovered, None);
         let (root, next_sequence) = (hive.root(), hive.max_sequence() + 1);
         let (reader, writer) = hive.split();
@@ -96,8 +97,15 @@ impl Subject {
         let events = EventQueue::new().unwrap();
         events.subscribe(outbox.descriptor(), 0, EventFlags::READ).unwrap();
         let (files_of_it, to) = (files.clone(), Arc::clone(&outbox));
-        let work =
-            Work { reader, files: files_of_it, keep, unclean, outbox: to, max_frame: MAX_FRAME };
+        let work = Work {
+            reader,
+            files: files_of_it,
+            keep,
+            unclean,
+            unchecked,
+            outbox: to,
+            max_frame: MAX_FRAME,
+        };
         let copier = Copier::start("Machine", work).unwrap();
         Subject { writer, root, files, copier, outbox, events, next_sequence }
     }

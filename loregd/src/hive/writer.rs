@@ -93,7 +93,7 @@ impl Writer {
     }
 
     /// Reserves all sequence numbers up to this one, durably.
-    pub(super) fn raise_max_sequence(&mut self, to: u64) -> Result<(), Error> {
+    pub(crate) fn raise_max_sequence(&mut self, to: u64) -> Result<(), Error> {
         if to <= self.max_sequence() {
             return Ok(());
         }
@@ -217,6 +217,18 @@ impl Writer {
         let answers: Vec<_> =
             requests.iter().map(|(snapshot, request)| read(*snapshot, request)).collect();
         answers.into_iter().map(|answer| answer.map_err(|error| reader.tell(&error))).collect()
+    }
+
+    /// Whether [`Writer::seal`] is worth its time, once nothing else is to be done.
+    pub(crate) fn is_to_be_sealed(&self) -> bool {
+        !self.closed && self.store.is_to_be_sealed()
+    }
+
+    /// Makes sure that the next start need not read the whole store, should this process be killed.
+    pub(crate) fn seal(&mut self) {
+        if let Err(error) = self.store.seal() {
+            self.reopen_after(&error);
+        }
     }
 
     /// Runs one commit, with the ledger's rows in it. After an error the store is open again if it can be.

@@ -4,6 +4,7 @@
 use std::fs;
 
 use super::tests::{Rows, copy, files, open, rows, set, try_open};
+use super::{Found, LARGE, Unchecked};
 
 /// At how many places each kind of damage is done.
 const PLACES: usize = 200;
@@ -146,4 +147,53 @@ fn a_file_that_is_missing() {
     assert_eq!(opened.recovered.map(|it| (it.copy, it.set_aside)), Some((Some(1), None)));
     drop(opened.hive);
     assert_eq!(rows(&files(path).database()), subject.copied);
+}
+
+#[test]
+fn damage_to_a_large_hive_is_found_when_it_is_opened_or_when_it_is_in_service() {
+    const LARGE_PLACES: usize = 60;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    set(&mut open(path).hive, 200, 1);
+    copy(path, 1);
+    let database = files(path).database();
+    let copied = rows(&database);
+    set(&mut open(path).hive, 9000, 2);
+    let (whole, all) = (fs::read(&database).unwrap(), rows(&database));
+    assert!(whole.len() as u64 >= LARGE);
+    let (mut at_once, mut in_service, mut unharmed) = (0, 0, 0);
+    for place in 0..LARGE_PLACES {
+        // Half of them where there is most to hit: at the beginning.
+        let space = if place % 2 == 0 { whole.len() } else { whole.len() / 50 };
+        let at = space * place / LARGE_PLACES + place * 37 % 512;
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (place % 8);
+        fs::write(&database, &damaged).unwrap();
+        let mut opened = open(path);
+        let trusted = opened.unchecked.is_some();
+        match opened.unchecked.as_ref().map(Unchecked::check).transpose().unwrap() {
+            Some(Found::Damaged(_)) => {
+                drop(opened);
+                opened = open(path);
+                assert!(opened.recovered.is_some() && opened.unchecked.is_none(), "{at}");
+                in_service += 1;
+            }
+            Some(Found::Sound) => unharmed += 1,
+            Some(Found::Nothing) => panic!("nothing was written: {at}"),
+            None if opened.recovered.is_some() => at_once += 1,
+            None => unharmed += 1,
+        }
+        let recovered = opened.recovered;
+        drop(opened.hive);
+        let found = rows(&database);
+        match recovered {
+            Some(recovered) => {
+                assert!(found == copied, "{at}: not what the copy has");
+                fs::remove_file(recovered.set_aside.unwrap()).unwrap();
+            }
+            None => assert!(found == all, "{at}: opened (trusted: {trusted}), and not what it was"),
+        }
+    }
+    println!("{at_once} at once, {in_service} in service, {unharmed} unharmed");
+    assert!(in_service > 5);
 }

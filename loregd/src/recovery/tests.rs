@@ -5,6 +5,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread;
 
 use lcs_abi::rsi::{Changes, ClaimedHive, Mutation, Name, Request};
 
@@ -373,4 +374,98 @@ fn nothing_is_restored_where_loregd_works_or_no_hive_is() {
     }
     assert!(restored(path, "a:b", None).0.unwrap());
     assert!(HiveFiles::new(path, "a%3Ab").database().exists());
+}
+
+/// A large hive that is closed.
+fn large(directory: &Path) {
+    set(&mut open(directory).hive, 9000, 1);
+    assert!(fs::metadata(files(directory).database()).unwrap().len() >= LARGE);
+}
+
+/// Another directory with what would be found in this one if its process were killed now.
+fn killed(directory: &Path) -> tempfile::TempDir {
+    let other = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        if file.file_type().unwrap().is_file() {
+            fs::copy(file.path(), other.path().join(file.file_name())).unwrap();
+        }
+    }
+    other
+}
+
+#[test]
+fn a_large_hive_that_was_closed_or_sealed_is_opened_first_and_read_as_a_whole_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    large(path);
+    let mut opened = open(path);
+    assert!(!opened.unclean && opened.hive.max_sequence() == 9000);
+    let marker = files(path).unchecked();
+    let unchecked = opened.unchecked.take().unwrap();
+    assert!(marker.exists());
+    // Killed before that is done: the next one is careful.
+    let careful = killed(path);
+    let after = open(careful.path());
+    assert!(after.unclean && after.unchecked.is_none());
+    assert!(!files(careful.path()).unchecked().exists());
+    assert_eq!(unchecked.check().unwrap(), Found::Sound);
+    assert!(!marker.exists());
+    // As sealed as it was when it was opened.
+    let (_, mut writer) = opened.hive.split();
+    assert!(!writer.is_to_be_sealed());
+    let after = killed(path);
+    let after = open(after.path());
+    assert!(after.unclean && after.unchecked.is_some());
+    writer.commit(&[&Request::Outcome { first_sequence: 1 }]);
+    assert!(!writer.is_to_be_sealed(), "nothing was written");
+    writer.raise_max_sequence(20_000).unwrap();
+    assert!(writer.is_to_be_sealed());
+    let after = killed(path);
+    let after = open(after.path());
+    assert!(after.unclean && after.unchecked.is_none(), "it was written");
+    assert_eq!(after.hive.max_sequence(), 20_000);
+    writer.seal();
+    assert!(!writer.is_to_be_sealed());
+    let after = killed(path);
+    let after = open(after.path());
+    assert!(after.unclean && after.unchecked.is_some());
+    assert_eq!(after.hive.max_sequence(), 20_000);
+    assert_eq!(after.unchecked.unwrap().check().unwrap(), Found::Sound);
+}
+
+#[test]
+fn a_large_hive_is_checked_as_it_was_while_it_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    large(path);
+    for round in 0..4 {
+        let mut opened = open(path);
+        let unchecked = opened.unchecked.take().unwrap();
+        let hive = &mut opened.hive;
+        let commits = thread::scope(|scope| {
+            let check = scope.spawn(|| unchecked.check().unwrap());
+            let mut commits = 0;
+            while !check.is_finished() {
+                set(hive, 1 + commits % 50, round);
+                commits += 1;
+            }
+            assert_eq!(check.join().unwrap(), Found::Sound);
+            commits
+        });
+        assert!(commits > 10, "{commits}");
+    }
+}
+
+#[test]
+fn a_hive_that_is_another_or_has_no_record_of_its_root_is_not_trusted() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    large(directory.path());
+    large(other.path());
+    fs::copy(files(other.path()).database(), files(directory.path()).database()).unwrap();
+    let opened = open(directory.path());
+    assert!(opened.unchecked.is_none() && opened.recovered.is_none());
+    drop(opened);
+    assert!(open(directory.path()).unchecked.is_some());
+    fs::remove_file(files(directory.path()).kept()).unwrap();
+    assert!(open(directory.path()).unchecked.is_none());
 }

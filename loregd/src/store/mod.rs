@@ -1,5 +1,6 @@
 //! What a hive needs of a storage engine: one ordered map from bytes to bytes, changed in atomic commits.
 
+mod live;
 mod memory;
 mod overlay;
 mod redb;
@@ -8,11 +9,12 @@ use std::ops::ControlFlow;
 
 use crate::Error;
 
+pub(crate) use live::Snapshots;
 pub use memory::{Memory, MemoryStore};
-#[cfg(test)]
-pub(crate) use redb::builder;
-pub(crate) use redb::was_closed;
+pub(crate) use redb::{LARGE, was_closed};
 pub use redb::{RedbReader, RedbStore};
+#[cfg(test)]
+pub(crate) use redb::{builder, trusting_builder};
 
 /// What a visitor of rows answers: go on or stop, or why it could not.
 pub type Visit = Result<ControlFlow<()>, Error>;
@@ -63,6 +65,19 @@ pub trait Store: Send {
     /// Whether [`Store::commit`] can do anything: a store whose disk does not let it be written may still be
     /// read. [`Store::reopen`] tries again.
     fn is_writable(&self) -> bool;
+
+    /// Whether [`Store::seal`] is worth its time now.
+    fn is_to_be_sealed(&self) -> bool {
+        false
+    }
+
+    /// Makes sure that what is committed can be opened, after this process is killed, without reading all of it.
+    ///
+    /// # Errors
+    /// As of [`Store::commit`]; nothing is lost.
+    fn seal(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Starts anew after an error of the engine. Nobody may hold a view.
     ///

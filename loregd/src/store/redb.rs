@@ -1,8 +1,8 @@
 use std::cell::Cell;
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
 use redb::{
@@ -10,6 +10,7 @@ use redb::{
     StorageBackend, Table, TableDefinition,
 };
 
+use super::live::{LiveFile, Snapshots};
 use super::overlay::Overlay;
 use super::{Rows, RowsMut, Store, View, Visit, Work};
 use crate::Error;
@@ -23,6 +24,9 @@ const CACHE_SIZE: usize = 16 << 20;
 /// The same while a whole database is checked, which takes pages from all over it.
 const READER_CACHE_SIZE: usize = 64 << 20;
 
+/// From this length on, in bytes, reading a whole file takes so long that nobody should wait for it.
+pub(crate) const LARGE: u64 = 8 << 20;
+
 /// What opens a database for reading and writing, or for reading only.
 type Opener<T> = Box<dyn Fn() -> Result<T, Error> + Send>;
 
@@ -31,6 +35,9 @@ pub struct RedbStore {
     open: Opener<Database>,
     open_reader: Opener<RedbReader>,
     state: State,
+    /// The file of one that is sealed, and whether it is.
+    file: Option<PathBuf>,
+    is_sealed: bool,
 }
 
 /// When a database is checked as it is opened.
@@ -67,7 +74,7 @@ impl RedbStore {
     fn open_with(path: &Path, checks: Checks) -> Result<Self, Error> {
         let (writing, reading) = (path.to_owned(), path.to_owned());
         let again = Cell::new(false);
-        Self::with(
+        let store = Self::with(
             move || {
                 let again = again.replace(true);
                 if again {
@@ -78,7 +85,37 @@ impl RedbStore {
                 builder.create(&writing)
             },
             move || FileBackend::new(File::open(&reading)?),
-        )
+        )?;
+        Ok(RedbStore { file: Some(path.to_owned()), ..store })
+    }
+
+    /// Opens a database that was closed or sealed by the process that wrote it, and trusts that since then nobody has
+    /// changed its file. Whether that is so can be found out later in snapshots.
+    ///
+    /// # Errors
+    /// It was neither closed nor sealed; what keeps this process from reading or writing it; some damage.
+    pub(crate) fn open_unchecked(path: &Path) -> Result<(Self, Snapshots), Error> {
+        let failed = |error| Error::File { path: path.to_owned(), error };
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+        let (live, snapshots) = LiveFile::open(file)?;
+        let first = Cell::new(Some(trusting_builder().create_with_backend(live)?));
+        let (writing, reading) = (path.to_owned(), path.to_owned());
+        let of_first = snapshots.clone();
+        let store = Self::with(
+            move || {
+                first.take().map_or_else(
+                    || {
+                        of_first.end();
+                        forget_cached(&writing)?;
+                        builder().create(&writing)
+                    },
+                    Ok,
+                )
+            },
+            move || FileBackend::new(File::open(&reading)?),
+        )?;
+        let store = RedbStore { file: Some(path.to_owned()), is_sealed: true, ..store };
+        Ok((store, snapshots))
     }
 
     /// A store in the database that `open` opens, now and again after an error, and that can be read through
@@ -91,6 +128,8 @@ impl RedbStore {
             open: Box::new(move || open_with_rows(open()?)),
             open_reader: Box::new(move || RedbReader::open(open_reader()?)),
             state: State::Closed,
+            file: None,
+            is_sealed: false,
         };
         match store.reopen() {
             Err(error) if store.view().is_ok() => {
@@ -123,6 +162,7 @@ impl Store for RedbStore {
         transaction.set_durability(Durability::Immediate)?;
         let stays = work(&mut transaction.open_table(ROWS)?)?;
         if stays {
+            self.is_sealed = false;
             transaction.commit()?;
         } else {
             transaction.abort()?;
@@ -134,9 +174,24 @@ impl Store for RedbStore {
         matches!(self.state, State::Writable(_))
     }
 
+    fn is_to_be_sealed(&self) -> bool {
+        let length = || fs::metadata(self.file.as_ref()?).ok();
+        !self.is_sealed && self.is_writable() && length().is_some_and(|it| it.len() >= LARGE)
+    }
+
+    fn seal(&mut self) -> Result<(), Error> {
+        let mut transaction = self.database()?.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        transaction.set_quick_repair(true);
+        transaction.commit()?;
+        self.is_sealed = true;
+        Ok(())
+    }
+
     fn reopen(&mut self) -> Result<(), Error> {
         // First, because a database can be open only once.
         self.state = State::Closed;
+        self.is_sealed = false;
         match (self.open)() {
             Ok(database) => {
                 self.state = State::Writable(database);
@@ -227,6 +282,14 @@ impl RedbReader {
 pub(crate) fn builder() -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_SIZE).set_check_integrity_on_open(true);
+    builder
+}
+
+/// How databases are opened that were closed or sealed; others do not open so.
+pub(crate) fn trusting_builder() -> Builder {
+    let mut builder = builder();
+    builder.set_check_integrity_on_open(false);
+    builder.set_repair_callback(|repair| repair.abort());
     builder
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use lcs_abi::Guid;
@@ -23,13 +23,14 @@ use crate::figures::{Better, Figures, in_turns, nanoseconds, report};
 use crate::system::{Cores, System, has_two_cores, this_program};
 
 /// What there is to choose from.
-pub const NAMES: [&str; 6] = [
+pub const NAMES: [&str; 7] = [
     "scale_read",
     "scale_open_cold",
     "scale_write",
     "scale_layer_deletion",
     "memory",
     "scale_start",
+    "scale_start_after_crash",
 ];
 
 /// How much there is in a system: so many keys below so many, with so many values each.
@@ -53,6 +54,12 @@ const THERE: &str = "REGISTRY_BENCH_THERE";
 const BETWEEN: &str = "between";
 /// A client that reads everything.
 const READER: &str = "reader";
+
+/// A client that writes.
+const WRITER: &str = "writer";
+
+/// How long loregd may take to read a hive.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What CacheBytes is for, besides: handles, buffers, the program itself.
 const BESIDE_CACHE: u64 = 24 << 20;
@@ -84,6 +91,15 @@ pub fn run(wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<()> {
     if wanted("scale_start") {
         report("scale_start", 1.5, Better::Less, start(&mut systems)?, None);
     }
+    if wanted("scale_start_after_crash") {
+        report(
+            "scale_start_after_crash",
+            1.5,
+            Better::Less,
+            start_after_crash(&mut systems)?,
+            None,
+        );
+    }
     Ok(())
 }
 
@@ -111,6 +127,19 @@ pub fn run_client(name: &str) -> anyhow::Result<Option<Figures>> {
             return Ok(None);
         }
         READER => return read_all().map(Some),
+        WRITER => {
+            let key = handles::open(&handles::root(), &path(3, 4), Access::KEY_ALL_ACCESS)?;
+            return in_turns(
+                1,
+                1,
+                || Ok(()),
+                || {
+                    handles::set(&key, None, "Value2", ValueType::Binary, &[7; 32])?;
+                    Ok(())
+                },
+            )
+            .map(Some);
+        }
         _ => (Fd::open("/scheme/small", O_RDONLY | O_CLOEXEC, 0)?, handles::root()),
     };
     let all = Access::KEY_ALL_ACCESS;
@@ -192,19 +221,55 @@ fn delete_layer(root: &Fd) -> anyhow::Result<f64> {
     Ok(nanoseconds(start.elapsed()))
 }
 
-/// loregd, which was killed, from its start until its hives are in service.
+/// loregd from its start until its hives are in service, after it was told to end.
 fn start(systems: &mut [System; 2]) -> anyhow::Result<Figures> {
-    const ROUNDS: usize = 5;
+    const ROUNDS: usize = 3;
+    for system in &mut *systems {
+        end_and_start(system)?;
+    }
     let time = |system: &mut System| {
-        system.loregd.kill();
-        let data = system.root.path().join("var/lib/loregd").display().to_string();
-        let start = Instant::now();
-        system.loregd = system.root.daemon("loregd", &["--data", &data]);
-        anyhow::Ok(nanoseconds(start.elapsed()))
+        until_checked(system)?;
+        end_and_start(system)
     };
     let [small, large] = systems;
     let rounds = (0..ROUNDS).map(|_| Ok([time(small)?, time(large)?]));
     Ok(Figures::of_rounds(&rounds.collect::<anyhow::Result<Vec<_>>>()?))
+}
+
+/// The same after it was killed in the middle of writing.
+fn start_after_crash(systems: &mut [System; 2]) -> anyhow::Result<Figures> {
+    let time = |system: &mut System| {
+        until_checked(system)?;
+        let mut writer = this_program()?;
+        writer.env(client::NAME, WRITER);
+        system.run(&mut writer)?;
+        system.loregd.kill();
+        start_loregd(system)
+    };
+    let [small, large] = systems;
+    Ok(Figures::of_rounds(&[[time(small)?, time(large)?]]))
+}
+
+fn end_and_start(system: &mut System) -> anyhow::Result<f64> {
+    system.loregd.end();
+    start_loregd(system)
+}
+
+fn start_loregd(system: &mut System) -> anyhow::Result<f64> {
+    let data = system.root.path().join("var/lib/loregd").display().to_string();
+    let start = Instant::now();
+    system.loregd = system.root.daemon("loregd", &["--data", &data]);
+    Ok(nanoseconds(start.elapsed()))
+}
+
+/// Waits until loregd has read as a whole what it did not read at its start: a second start would do that first.
+fn until_checked(system: &System) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while system.root.path().join("var/lib/loregd/Machine.unchecked").try_exists()? {
+        ensure!(Instant::now() < end, "the hive is not checked");
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// What LCS keeps of five million values that were read.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 /// How long anything that must happen may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -81,6 +81,17 @@ impl Process {
     pub fn kill(&mut self) {
         self.child.kill().expect("killing a child");
         self.child.wait().expect("waiting for a child");
+    }
+
+    /// Tells it to end (SIGTERM), and waits for a successful end.
+    ///
+    /// # Panics
+    ///
+    /// As [`Process::succeed`].
+    pub fn end(&mut self) {
+        let pid = Pid::from_raw(self.child.id() as i32).expect("a process id");
+        kill_process(pid, Signal::TERM).expect("a signal");
+        self.succeed();
     }
 
     /// Ends its standard input, if that is a pipe of ours.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use redb::StorageBackend;
 
 use crate::Error;
-use crate::store::{RedbStore, builder};
+use crate::store::{RedbStore, builder, trusting_builder};
 
 /// What a disk writes at once, in bytes.
 const SECTOR: usize = 512;
@@ -51,6 +51,16 @@ impl Disk {
             move || builder().create_with_backend(writing.clone()),
             move || Ok(reading.clone()),
         )
+    }
+
+    /// The store on it, opened without reading all of it if it was closed or sealed.
+    pub(super) fn quick_store(&self) -> Result<RedbStore, Error> {
+        let (writing, reading) = (self.clone(), self.clone());
+        let trusted = RedbStore::with(
+            move || trusting_builder().create_with_backend(writing.clone()),
+            move || Ok(reading.clone()),
+        );
+        trusted.or_else(|_| self.store())
     }
 
     /// How many operations there were.

@@ -15,6 +15,7 @@ use workload::{Record, Rows, rows};
 use super::*;
 use crate::Error;
 use crate::directory::caught;
+use crate::store::RedbStore;
 
 /// At how many cuts a hive is opened at least, in all.
 const CUTS: usize = 10_000;
@@ -32,7 +33,8 @@ fn wherever_the_power_fails_a_hive_has_what_was_acknowledged_and_no_half_of_a_st
             while cuts < CUTS.div_ceil(THREADS as usize) {
                 let seed = seed.wrapping_add(worker + THREADS * histories);
                 let (log, record) = workload::run(seed, Disk::default());
-                let found = try_cuts(seed, &log, &record, |finding| panic!("{finding}"));
+                let found =
+                    try_cuts(seed, &log, &record, Disk::quick_store, |finding| panic!("{finding}"));
                 cuts += found;
                 histories += 1;
             }
@@ -50,7 +52,7 @@ fn wherever_the_power_fails_a_hive_has_what_was_acknowledged_and_no_half_of_a_st
 fn a_disk_that_says_it_has_written_what_it_has_not_is_found_out() {
     let mut findings = 0;
     let (log, record) = workload::run(7, Disk::lying());
-    try_cuts(7, &log, &record, |_| findings += 1);
+    try_cuts(7, &log, &record, Disk::store, |_| findings += 1);
     assert!(findings > 0, "or this test finds nothing at all");
 }
 
@@ -63,7 +65,7 @@ fn half_of_a_step_is_found_out() {
     for index in odd {
         record.states[index].rows.insert(vec![9; 17], Vec::new());
     }
-    try_cuts(8, &log, &record, |_| findings += 1);
+    try_cuts(8, &log, &record, Disk::quick_store, |_| findings += 1);
     assert!(findings > 0);
 }
 
@@ -77,13 +79,22 @@ fn seed() -> u64 {
     }
 }
 
+/// How a store is opened.
+type Opener = fn(&Disk) -> Result<RedbStore, Error>;
+
 /// Opens the hive at every cut, tells what is not as it must be, and returns how many cuts there were.
-fn try_cuts(seed: u64, log: &Log, record: &Record, mut tell: impl FnMut(String)) -> usize {
+fn try_cuts(
+    seed: u64,
+    log: &Log,
+    record: &Record,
+    opener: Opener,
+    mut tell: impl FnMut(String),
+) -> usize {
     let mut cuts = 0;
     log.cut(seed, record.made_at, &mut |cut: Cut| {
         cuts += 1;
         let (before, next) = record.around(cut.operation);
-        let opened = open(cut.image, next.is_some_and(|next| next.is_restart));
+        let opened = open(opener, cut.image, next.is_some_and(|next| next.is_restart));
         let place = || format!("SEED={seed}, operation {}, {}", cut.operation, cut.how);
         match opened {
             Err(error) => tell(format!("{}: {error}", place())),
@@ -100,9 +111,9 @@ fn try_cuts(seed: u64, log: &Log, record: &Record, mut tell: impl FnMut(String))
 
 /// Opens a hive from what is left of its disk, and returns its rows; those after orphans were purged, as a
 /// start does in several commits, if one was under way.
-fn open(disk: Disk, purged: bool) -> Result<Rows, Error> {
+fn open(opener: Opener, disk: Disk, purged: bool) -> Result<Rows, Error> {
     caught(|| {
-        let store = disk.store()?;
+        let store = opener(&disk)?;
         let found = rows(&*store.view()?)?;
         let hive = Hive::open("Machine", Box::new(store))?;
         let view = hive.writer.store.view()?;

@@ -89,10 +89,13 @@ pub(super) fn run(seed: u64, disk: Disk) -> (Log, Record) {
         let answers = fixture.hive.writer.commit(&group.iter().collect::<Vec<_>>());
         assert!(!answers.contains(&Err(SourceError::StorageError)), "{answers:?}");
         keep(&fixture, false);
+        if dice.below(5) == 0 {
+            fixture.hive.writer.seal();
+        }
         if restart {
             let Fixture { hive, next_sequence, .. } = fixture;
             drop(hive);
-            let hive = Hive::open("Machine", Box::new(disk.store().unwrap())).unwrap();
+            let hive = Hive::open("Machine", Box::new(disk.quick_store().unwrap())).unwrap();
             fixture = Fixture { hive, directory: None, next_sequence };
             keep(&fixture, true);
         }
