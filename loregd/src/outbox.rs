@@ -36,6 +36,9 @@ impl Outbox {
 
     /// Adds whole frames, which are then written together as far as they fit.
     pub(crate) fn push(&self, frames: Vec<Vec<u8>>) {
+        if frames.is_empty() {
+            return;
+        }
         self.with(|contents| contents.frames.extend(frames));
         self.wake();
     }

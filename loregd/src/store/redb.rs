@@ -175,15 +175,18 @@ impl Store for RedbStore {
     }
 
     fn is_to_be_sealed(&self) -> bool {
-        let length = || fs::metadata(self.file.as_ref()?).ok();
-        !self.is_sealed && self.is_writable() && length().is_some_and(|it| it.len() >= LARGE)
+        // How large it is is not asked each time: a file whose times somebody looks at gets another one with each write.
+        !self.is_sealed && self.is_writable() && self.file.is_some()
     }
 
     fn seal(&mut self) -> Result<(), Error> {
-        let mut transaction = self.database()?.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        transaction.set_quick_repair(true);
-        transaction.commit()?;
+        let length = self.file.as_ref().and_then(|path| fs::metadata(path).ok());
+        if length.is_some_and(|file| file.len() >= LARGE) {
+            let mut transaction = self.database()?.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            transaction.set_quick_repair(true);
+            transaction.commit()?;
+        }
         self.is_sealed = true;
         Ok(())
     }
