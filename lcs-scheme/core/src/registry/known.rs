@@ -2,11 +2,14 @@
 //! without copies of anything but the answer. They are what [`values`](super::values) answers, byte by byte; where
 //! something is missing, or is to be refused, that is asked.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::hash::BuildHasher;
 
+use hashbrown::DefaultHashBuilder;
 use lcs_abi::call::{
     AfterValues, Guard, Guarded, NamedValueRef, QueryValue, QueryValues, ValueRef,
 };
@@ -20,6 +23,15 @@ use super::generations::Made;
 use super::handles::{HandleId, KeyHandle};
 use super::keys::PAGE_OVERHEAD;
 use crate::model::View;
+
+/// How many answers about values that have many entries are kept, each in the place that its value has.
+const LAYERED_PLACES: usize = 256;
+
+/// How large what is kept of a value must be for that, in bytes: a few entries are compared as fast as an answer is found.
+const LAYERED_FROM: usize = 512;
+
+/// The largest answer that is kept so, in bytes.
+const LARGEST_LAYERED: usize = 512;
 
 /// How many pages are kept as they were answered.
 const MOST_LISTINGS: usize = 16;
@@ -44,12 +56,22 @@ impl<B: Backend> Registry<B> {
         let object = Object { slot, key, part };
         let guard = self.guard(handle.site, &Made::Of(object));
         self.known(&handle, object, |contents| {
+            let guard_if_layered = guard.filter(|_| contents.len() >= LAYERED_FROM);
+            if let Some(guard) = guard_if_layered
+                && let Some(same) = self.layered.lock().get(object, &handle.view, guard)
+            {
+                return Some(same);
+            }
             let (entries, blankets): Entries = lcs_abi::decode(contents).ok()?;
             let winner = self
                 .with(|state| state.rules(None, &handle.view).winning_value(&entries, &blankets));
             let winner = winner.ok()??;
             let answer: Guarded<ValueRef> = Guarded { answer: value(&winner), guard };
-            Some(lcs_abi::encode(&answer))
+            let answer = lcs_abi::encode(&answer);
+            if let Some(guard) = guard_if_layered {
+                self.layered.lock().keep(object, &handle.view, guard, &answer);
+            }
+            Some(answer)
         })
     }
 
@@ -109,6 +131,46 @@ impl<B: Backend> Registry<B> {
             return None;
         }
         self.cache.look(object, make)
+    }
+}
+
+/// An answer about a value.
+struct Layered {
+    object: Object<Box<str>>,
+    view: Rc<View>,
+    guard: Guard,
+    answer: Vec<u8>,
+}
+
+/// The last answers about values that have many entries. Whoever asks again for one, in a hive in which nothing has
+/// changed, is told the same, and nothing is compared for that.
+#[derive(Default)]
+pub(super) struct LayeredValues {
+    hashes: DefaultHashBuilder,
+    /// By a value's hash; made when there is something to be kept.
+    places: Vec<Option<Layered>>,
+}
+
+impl LayeredValues {
+    fn place(&self, object: Object<&str>) -> usize {
+        (self.hashes.hash_one(object) % LAYERED_PLACES as u64) as usize
+    }
+
+    fn get(&self, object: Object<&str>, view: &Rc<View>, guard: Guard) -> Option<Vec<u8>> {
+        let kept = self.places.get(self.place(object))?.as_ref()?;
+        let same = kept.guard == guard && kept.view == *view && kept.object.borrowed() == object;
+        same.then(|| kept.answer.clone())
+    }
+
+    fn keep(&mut self, object: Object<&str>, view: &Rc<View>, guard: Guard, answer: &[u8]) {
+        if answer.len() > LARGEST_LAYERED {
+            return;
+        }
+        self.places.resize_with(LAYERED_PLACES, || None);
+        let (place, view) = (self.place(object), Rc::clone(view));
+        if let Some(place) = self.places.get_mut(place) {
+            *place = Some(Layered { object: object.owned(), view, guard, answer: answer.into() });
+        }
     }
 }
 

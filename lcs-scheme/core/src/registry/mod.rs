@@ -64,7 +64,7 @@ use cache::{Cache, OnItsWay, Touched};
 use files::Files;
 use handles::Handles;
 use hives::{Hives, SlotId};
-use known::Listings;
+use known::{LayeredValues, Listings};
 use locks::Locks;
 use own::OwnKeys;
 use reading::Site;
@@ -87,6 +87,7 @@ pub struct Registry<B> {
     locks: Locks,
     cache: Cache,
     listings: Mutex<Listings>,
+    layered: Mutex<LayeredValues>,
     /// Held while the own configuration is read, so that the newest reading is the last to come into force.
     reading_settings: async_lock::Mutex<()>,
     /// Held while the layer table is read and published, and everybody told.
@@ -190,6 +191,7 @@ impl<B: Backend> Registry<B> {
             locks: Locks::default(),
             cache,
             listings: Mutex::default(),
+            layered: Mutex::default(),
             reading_settings: async_lock::Mutex::new(()),
             changing_layers: async_lock::Mutex::new(()),
             striking_out: async_lock::Mutex::new(()),

@@ -64,7 +64,7 @@ impl<S> Part<S> {
 
 impl Object<Box<str>> {
     /// The same, of a borrowed name.
-    pub(super) fn borrowed(&self) -> Object<&str> {
+    pub(in super::super) fn borrowed(&self) -> Object<&str> {
         let part = match &self.part {
             Part::Record => Part::Record,
             Part::Child(name) => Part::Child(&**name),
@@ -86,7 +86,7 @@ impl Object<Box<str>> {
 
 impl<'n> Object<&'n str> {
     /// The same, of a name of its own.
-    pub(super) fn owned(self) -> Object<Box<str>> {
+    pub(in super::super) fn owned(self) -> Object<Box<str>> {
         Object { slot: self.slot, key: self.key, part: self.part.map(Box::from) }
     }
 
