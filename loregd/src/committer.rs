@@ -1,8 +1,9 @@
 //! The thread of a hive that commits whatever steps have arrived, together: group commit.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use lcs_abi::rsi::{Answer, FRAME_HEADER, FromSource, Request, SourceError, frame};
@@ -21,6 +22,9 @@ const GROUP_BYTES: usize = 16 << 20;
 /// How long nothing is to have come before a hive is sealed.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// How long a hive may take to be closed.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// A request to carry out.
 pub(crate) struct Job {
     /// The request's id.
@@ -36,7 +40,8 @@ pub(crate) struct Job {
 pub(crate) struct Committer {
     hive: String,
     jobs: Sender<Job>,
-    thread: JoinHandle<()>,
+    /// Ends with the thread.
+    closed: Receiver<Infallible>,
 }
 
 impl Committer {
@@ -49,21 +54,25 @@ impl Committer {
     ) -> Result<Self, Error> {
         let (jobs, receiver) = mpsc::channel();
         let mourner = Mourner { hive: hive.to_owned(), outbox: Arc::clone(&outbox) };
-        let thread = thread::Builder::new()
+        let (closing, closed) = mpsc::channel();
+        thread::Builder::new()
             .name(format!("hive {hive}"))
             .spawn(move || {
-                let _mourner = mourner;
+                let (_closing, _mourner) = (closing, mourner);
                 commit_all(writer, &receiver, &outbox, max_frame);
             })
             .map_err(|error| Error::System { what: "thread of a hive", error })?;
-        Ok(Committer { hive: hive.to_owned(), jobs, thread })
+        Ok(Committer { hive: hive.to_owned(), jobs, closed })
     }
 
-    /// Carries out what is queued, and closes the hive.
+    /// Carries out what is queued, and closes the hive. One that takes long is left to itself: on Redox nothing ends
+    /// a call to an LCS that is dead.
     pub(crate) fn close(self) {
-        drop(self.jobs);
-        // A panic was told of.
-        let _ = self.thread.join();
+        let Committer { hive, jobs, closed } = self;
+        drop(jobs);
+        if let Err(RecvTimeoutError::Timeout) = closed.recv_timeout(CLOSING) {
+            log::warn!("{hive}: is not closed after {CLOSING:?}");
+        }
     }
 
     /// Queues a request; it is answered through the outbox. One that reads is here because an error of the
@@ -95,7 +104,8 @@ fn commit_all(mut writer: Writer, jobs: &Receiver<Job>, outbox: &Outbox, max_fra
             writer.seal();
         }
         let Some(Group { steps, reads, answered }) = queue.next_group() else { return };
-        outbox.push(answered.into_iter().map(|(id, answer)| frame(id, answer)).collect());
+        let answered: Vec<_> = answered.into_iter().map(|(id, answer)| frame(id, answer)).collect();
+        outbox.send(&answered);
         let requests: Vec<_> = steps.iter().map(|(_, step)| step.parts()).collect();
         let answers = writer.commit_staged(&requests);
         let mut frames = Vec::with_capacity(steps.len() + reads.len());
@@ -107,7 +117,7 @@ fn commit_all(mut writer: Writer, jobs: &Receiver<Job>, outbox: &Outbox, max_fra
             reads.iter().map(|(_, snapshot, request)| (*snapshot, request)).collect();
         let answers = writer.read(&requests);
         frames.extend(reads.iter().zip(answers).map(|((id, ..), answer)| frame(*id, answer)));
-        outbox.push(frames);
+        outbox.send(&frames);
     }
 }
 
@@ -206,10 +216,11 @@ mod tests {
     use lcs_abi::rsi::Changes;
 
     use super::*;
+    use crate::outbox::tests::outbox;
 
     #[test]
     fn a_panic_while_committing_is_told() {
-        let outbox = Arc::new(Outbox::new().unwrap());
+        let outbox = Arc::new(outbox().0);
         let events = EventQueue::<usize>::new().unwrap();
         events.subscribe(outbox.descriptor(), 0, EventFlags::READ).unwrap();
         let mourner = Mourner { hive: "Machine".to_owned(), outbox: Arc::clone(&outbox) };
@@ -218,7 +229,7 @@ mod tests {
             panic!("as a damaged database can make redb do");
         });
         events.next_event().unwrap();
-        assert!(matches!(outbox.take(), Err(Error::WriterDied(_))));
+        assert!(matches!(outbox.look(), Err(Error::WriterDied(_))));
         assert!(thread.join().is_err());
     }
 

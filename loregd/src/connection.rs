@@ -14,7 +14,7 @@ use libredox::error::Error as Errno;
 use libredox::{Fd, errno, flag};
 
 use crate::Error;
-use crate::outbox::Outbox;
+use crate::outbox::{Line, Outbox};
 
 const REGSRC: &str = "/scheme/regsrc";
 
@@ -28,9 +28,6 @@ const PULSE: Duration = Duration::from_secs(1);
 /// is only one. It grows for a longer frame, and shrinks after it.
 const READ_SIZE: usize = 16 << 10;
 
-/// How many bytes of frames are written at once; a longer frame is written alone.
-const WRITE_SIZE: usize = 256 << 10;
-
 event::user_data! {
     enum Wake {
         Regsrc,
@@ -38,9 +35,26 @@ event::user_data! {
     }
 }
 
+/// A handle of `/scheme/regsrc`.
+struct Regsrc(Fd);
+
+impl Line for Arc<Regsrc> {
+    fn write(&self, frames: &[u8]) -> Result<(), Error> {
+        loop {
+            match self.0.write(frames) {
+                Ok(written) if written == frames.len() => return Ok(()),
+                Ok(_) => return Err(Error::Protocol("part of a write was taken")),
+                Err(error) if error.is_interrupt() => {}
+                Err(error) if error.errno() == errno::ENODEV => return Err(Error::Gone),
+                Err(error) => return Err(in_scheme(REGSRC)(error)),
+            }
+        }
+    }
+}
+
 /// A connection to LCS.
 pub struct Connection {
-    regsrc: Fd,
+    regsrc: Arc<Regsrc>,
     events: EventQueue<Wake>,
     outbox: Arc<Outbox>,
     buffer: Vec<u8>,
@@ -51,11 +65,11 @@ impl Connection {
     /// Opens `/scheme/regsrc`, and waits for it as long as it is not there. `patience` is called once if
     /// that takes long.
     pub fn open(patience: impl FnOnce()) -> Result<Self, Error> {
-        let regsrc = open_regsrc(patience)?;
-        let outbox = Arc::new(Outbox::new()?);
+        let regsrc = Arc::new(Regsrc(open_regsrc(patience)?));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&regsrc))?);
         let events = EventQueue::new().map_err(in_scheme("event queue"))?;
         events
-            .subscribe(regsrc.raw(), Wake::Regsrc, EventFlags::READ)
+            .subscribe(regsrc.0.raw(), Wake::Regsrc, EventFlags::READ)
             .map_err(in_scheme(REGSRC))?;
         events
             .subscribe(outbox.descriptor(), Wake::Outbox, EventFlags::READ)
@@ -111,16 +125,16 @@ impl Connection {
         self.max_frame
     }
 
-    /// Where threads put what is to be written.
+    /// What other threads write to.
     pub(crate) fn outbox(&self) -> Arc<Outbox> {
         Arc::clone(&self.outbox)
     }
 
-    /// Waits until there may be something to read, or in the outbox. Tells whether it is the first.
-    pub(crate) fn wait(&self) -> Result<bool, Error> {
+    /// Waits until there may be something to read, or somebody wants this thread to look.
+    pub(crate) fn wait(&self) -> Result<(), Error> {
         loop {
             match self.events.next_event() {
-                Ok(event) => return Ok(matches!(event.user_data, Wake::Regsrc)),
+                Ok(_) => return Ok(()),
                 Err(error) if error.is_interrupt() => {}
                 Err(error) => return Err(in_scheme("event queue")(error)),
             }
@@ -133,7 +147,7 @@ impl Connection {
         &mut self,
         mut take: impl FnMut(Received, usize) -> Result<(), Error>,
     ) -> Result<bool, Error> {
-        let read = match self.regsrc.read(&mut self.buffer) {
+        let read = match self.regsrc.0.read(&mut self.buffer) {
             Ok(0) => return Err(Error::Gone),
             Ok(read) => read,
             Err(error) if error.errno() == errno::EAGAIN => return Ok(false),
@@ -163,27 +177,7 @@ impl Connection {
 
     /// Writes whole frames, many at once.
     pub(crate) fn write(&self, frames: &[Vec<u8>]) -> Result<(), Error> {
-        let mut batch: Vec<u8> = Vec::new();
-        for frame in frames {
-            if !batch.is_empty() && batch.len() + frame.len() > WRITE_SIZE {
-                self.write_batch(&batch)?;
-                batch.clear();
-            }
-            batch.extend(frame);
-        }
-        if batch.is_empty() { Ok(()) } else { self.write_batch(&batch) }
-    }
-
-    fn write_batch(&self, batch: &[u8]) -> Result<(), Error> {
-        loop {
-            match self.regsrc.write(batch) {
-                Ok(written) if written == batch.len() => return Ok(()),
-                Ok(_) => return Err(Error::Protocol("part of a write was taken")),
-                Err(error) if error.is_interrupt() => {}
-                Err(error) if error.errno() == errno::ENODEV => return Err(Error::Gone),
-                Err(error) => return Err(in_scheme(REGSRC)(error)),
-            }
-        }
+        self.outbox.write(frames)
     }
 }
 

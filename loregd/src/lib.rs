@@ -9,7 +9,7 @@
 //! - [`directory`]: the data directory, its guard and the databases in it.
 //! - [`connection`]: frames to and from LCS.
 //! - [`server`]: the loop between LCS and the hives; `committer` is the thread of a hive that commits what
-//!   has arrived, `outbox` the way of its answers to the connection.
+//!   has arrived, `outbox` the way of all threads to LCS.
 //! - [`check`]: whether the hives of a directory are whole, without a daemon.
 //! - `backup` makes automatic copies of hives, and [`mod@restore`] puts one in the place of a hive, without a
 //!   daemon.

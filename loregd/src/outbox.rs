@@ -1,4 +1,4 @@
-//! What threads have to say to LCS, until the thread that holds the connection takes it.
+//! What threads have to say: to LCS, at once, and to the thread that holds the connection.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
@@ -7,25 +7,30 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::Error;
 
-/// Frames that wait to be written, and a pipe that is readable when somebody should look.
+/// How many bytes of frames are written at once; a longer frame is written alone.
+const WRITE_SIZE: usize = 256 << 10;
+
+/// Where frames go.
+pub(crate) trait Line: Send + Sync {
+    /// Writes whole frames, all of them or none.
+    fn write(&self, frames: &[u8]) -> Result<(), Error>;
+}
+
+/// A line that any thread may write to, and a pipe that is readable when the thread that reads from LCS should look.
 pub(crate) struct Outbox {
-    contents: Mutex<Contents>,
+    line: Box<dyn Line>,
+    /// Why this process is to end.
+    end: Mutex<Option<Error>>,
     /// A byte is in the pipe, or about to be.
     woken: AtomicBool,
     pipe: (PipeReader, PipeWriter),
 }
 
-#[derive(Default)]
-struct Contents {
-    frames: Vec<Vec<u8>>,
-    /// Why this process is to end.
-    end: Option<Error>,
-}
-
 impl Outbox {
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(crate) fn new(line: impl Line + 'static) -> Result<Self, Error> {
         let pipe = io::pipe().map_err(|error| Error::System { what: "pipe", error })?;
-        Ok(Outbox { contents: Mutex::default(), woken: AtomicBool::new(false), pipe })
+        let (line, end) = (Box::new(line), Mutex::default());
+        Ok(Outbox { line, end, woken: AtomicBool::new(false), pipe })
     }
 
     /// The descriptor to wait for.
@@ -34,18 +39,30 @@ impl Outbox {
         self.pipe.0.as_raw_fd() as usize
     }
 
-    /// Adds whole frames, which are then written together as far as they fit.
-    pub(crate) fn push(&self, frames: Vec<Vec<u8>>) {
-        if frames.is_empty() {
-            return;
+    /// Writes whole frames, many at once.
+    ///
+    /// # Errors
+    /// Those of the line.
+    pub(crate) fn write(&self, frames: &[Vec<u8>]) -> Result<(), Error> {
+        let mut batch: Vec<u8> = Vec::new();
+        for frame in frames {
+            if !batch.is_empty() && batch.len() + frame.len() > WRITE_SIZE {
+                self.line.write(&batch)?;
+                batch.clear();
+            }
+            batch.extend(frame);
         }
-        self.with(|contents| contents.frames.extend(frames));
-        self.wake();
+        if batch.is_empty() { Ok(()) } else { self.line.write(&batch) }
     }
 
-    /// Makes this process end, for this reason, which [`Outbox::take`] gives.
+    /// The same for who can do nothing about an error: this process ends then.
+    pub(crate) fn send(&self, frames: &[Vec<u8>]) {
+        self.write(frames).unwrap_or_else(|error| self.end(error));
+    }
+
+    /// Makes this process end, for this reason, which [`Outbox::look`] gives.
     pub(crate) fn end(&self, reason: Error) {
-        self.with(|contents| contents.end = Some(reason));
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
         self.wake();
     }
 
@@ -57,51 +74,75 @@ impl Outbox {
         }
     }
 
-    /// Takes what is there.
-    pub(crate) fn take(&self) -> Result<Vec<Vec<u8>>, Error> {
+    /// Takes note that somebody has woken this thread.
+    ///
+    /// # Errors
+    /// Why this process is to end.
+    pub(crate) fn look(&self) -> Result<(), Error> {
         if self.woken.swap(false, Ordering::AcqRel) {
             // The byte is there, or its writer is between both lines of `wake`.
             (&self.pipe.0)
                 .read_exact(&mut [0])
                 .map_err(|error| Error::System { what: "pipe", error })?;
         }
-        self.with(|contents| match contents.end.take() {
-            Some(reason) => Err(reason),
-            None => Ok(std::mem::take(&mut contents.frames)),
-        })
-    }
-
-    fn with<R>(&self, work: impl FnOnce(&mut Contents) -> R) -> R {
-        // Whoever panicked had no half-made change in hand.
-        work(&mut self.contents.lock().unwrap_or_else(PoisonError::into_inner))
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 }
 
+/// Lines for tests.
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::sync::mpsc::{self, Receiver, Sender};
+
     use event::{EventFlags, EventQueue};
 
     use super::*;
 
+    impl Line for Sender<Vec<u8>> {
+        fn write(&self, frames: &[u8]) -> Result<(), Error> {
+            Sender::send(self, frames.to_vec()).map_err(|_| Error::Gone)
+        }
+    }
+
+    /// An outbox, and the other end of its line.
+    pub(crate) fn outbox() -> (Outbox, Receiver<Vec<u8>>) {
+        let (line, other_end) = mpsc::channel();
+        (Outbox::new(line).unwrap(), other_end)
+    }
+
     #[test]
-    fn many_pushes_make_one_wake_up_and_each_later_one_another() {
-        let outbox = Outbox::new().unwrap();
+    fn many_wake_up_calls_are_one_and_each_later_one_another() {
+        let (outbox, _other_end) = outbox();
         let events = EventQueue::<usize>::new().unwrap();
         events.subscribe(outbox.descriptor(), 0, EventFlags::READ).unwrap();
-        for round in 0..3 {
-            outbox.push(vec![vec![round]]);
-            outbox.push(vec![vec![round], vec![round]]);
+        for _ in 0..3 {
+            outbox.wake();
+            outbox.wake();
             events.next_event().unwrap();
-            assert_eq!(outbox.take().unwrap(), vec![vec![round]; 3]);
-            assert!(outbox.take().unwrap().is_empty());
+            outbox.look().unwrap();
+            outbox.look().unwrap();
         }
     }
 
     #[test]
+    fn frames_are_written_together_as_far_as_they_fit_and_none_is_cut() {
+        let (outbox, other_end) = outbox();
+        outbox.send(&[]);
+        outbox.send(&[vec![1; 10], vec![2; 10]]);
+        outbox.send(&[vec![3; WRITE_SIZE / 2], vec![4; WRITE_SIZE / 2], vec![5; WRITE_SIZE * 2]]);
+        outbox.send(&[vec![6]]);
+        let writes: Vec<usize> = other_end.try_iter().map(|write| write.len()).collect();
+        assert_eq!(writes, [20, WRITE_SIZE, 2 * WRITE_SIZE, 1]);
+    }
+
+    #[test]
     fn what_ends_the_process_is_heard_of() {
-        let outbox = Outbox::new().unwrap();
-        outbox.push(vec![vec![1]]);
+        let (outbox, other_end) = outbox();
+        outbox.look().unwrap();
         outbox.end(Error::WriterDied("Machine".to_owned()));
-        assert!(matches!(outbox.take(), Err(Error::WriterDied(hive)) if hive == "Machine"));
+        assert!(matches!(outbox.look(), Err(Error::WriterDied(hive)) if hive == "Machine"));
+        drop(other_end);
+        outbox.send(&[vec![1]]);
+        assert!(matches!(outbox.look(), Err(Error::Gone)));
     }
 }

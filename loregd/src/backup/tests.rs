@@ -2,9 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, UNIX_EPOCH};
 
-use event::{EventFlags, EventQueue};
 use lcs_abi::rsi::{
     Answer, Changes, ClaimedHive, FromSource, Mutation, Name, Request, SourceError, split_frame,
 };
@@ -13,7 +13,7 @@ use super::copier::{Copier, Work};
 use super::*;
 use crate::directory::Directory;
 use crate::hive::{Hive, Writer};
-use crate::outbox::Outbox;
+use crate::outbox::tests::outbox;
 use crate::recovery::{Opened, examine};
 use crate::store::RedbStore;
 
@@ -79,8 +79,7 @@ struct Subject {
     root: lcs_abi::Guid,
     files: HiveFiles,
     copier: Copier,
-    outbox: Arc<Outbox>,
-    events: EventQueue<usize>,
+    written: Receiver<Vec<u8>>,
     next_sequence: u64,
 }
 
@@ -93,21 +92,13 @@ impl Subject {
         assert_eq!(recovered, None);
         let (root, next_sequence) = (hive.root(), hive.max_sequence() + 1);
         let (reader, writer) = hive.split();
-        let outbox = Arc::new(Outbox::new().unwrap());
-        let events = EventQueue::new().unwrap();
-        events.subscribe(outbox.descriptor(), 0, EventFlags::READ).unwrap();
-        let (files_of_it, to) = (files.clone(), Arc::clone(&outbox));
-        let work = Work {
-            reader,
-            files: files_of_it,
-            keep,
-            unclean,
-            unchecked,
-            outbox: to,
-            max_frame: MAX_FRAME,
-        };
+        let (outbox, written) = outbox();
+        let outbox = Arc::new(outbox);
+        let files_of_it = files.clone();
+        let max_frame = MAX_FRAME;
+        let work = Work { reader, files: files_of_it, keep, unclean, unchecked, outbox, max_frame };
         let copier = Copier::start("Machine", work).unwrap();
-        Subject { writer, root, files, copier, outbox, events, next_sequence }
+        Subject { writer, root, files, copier, written, next_sequence }
     }
 
     /// One step that gives values of `count` names these bytes.
@@ -129,17 +120,18 @@ impl Subject {
 
     /// The answers to these requests for copies, when all are there.
     fn answers(&self, count: usize) -> Vec<(u64, Result<Answer, SourceError>)> {
-        let mut frames = Vec::new();
+        let mut frames: Vec<Vec<u8>> = Vec::new();
         while frames.len() < count {
-            self.events.next_event().unwrap();
-            frames.extend(self.outbox.take().unwrap());
-        }
-        let answer = |frame: Vec<u8>| {
-            let (contents, _) = split_frame(&frame, MAX_FRAME).unwrap().unwrap();
-            match lcs_abi::decode(contents) {
-                Ok(FromSource::Answer { id, result }) => (id, result),
-                other => panic!("{other:?}"),
+            let written = self.written.recv().unwrap();
+            let mut rest = &written[..];
+            while let Some((contents, after)) = split_frame(rest, MAX_FRAME).unwrap() {
+                frames.push(contents.to_vec());
+                rest = after;
             }
+        }
+        let answer = |contents: Vec<u8>| match lcs_abi::decode(&contents) {
+            Ok(FromSource::Answer { id, result }) => (id, result),
+            other => panic!("{other:?}"),
         };
         frames.into_iter().map(answer).collect()
     }
