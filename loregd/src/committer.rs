@@ -104,8 +104,7 @@ fn commit_all(mut writer: Writer, jobs: &Receiver<Job>, outbox: &Outbox, max_fra
             writer.seal();
         }
         let Some(Group { steps, reads, answered }) = queue.next_group() else { return };
-        let answered: Vec<_> = answered.into_iter().map(|(id, answer)| frame(id, answer)).collect();
-        outbox.send(&answered);
+        outbox.send(answered.into_iter().map(|(id, answer)| frame(id, answer)).collect());
         let requests: Vec<_> = steps.iter().map(|(_, step)| step.parts()).collect();
         let answers = writer.commit_staged(&requests);
         let mut frames = Vec::with_capacity(steps.len() + reads.len());
@@ -117,7 +116,7 @@ fn commit_all(mut writer: Writer, jobs: &Receiver<Job>, outbox: &Outbox, max_fra
             reads.iter().map(|(_, snapshot, request)| (*snapshot, request)).collect();
         let answers = writer.read(&requests);
         frames.extend(reads.iter().zip(answers).map(|((id, ..), answer)| frame(*id, answer)));
-        outbox.send(&frames);
+        outbox.send(frames);
     }
 }
 

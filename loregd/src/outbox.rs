@@ -3,7 +3,7 @@
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Error;
 
@@ -19,18 +19,26 @@ pub(crate) trait Line: Send + Sync {
 /// A line that any thread may write to, and a pipe that is readable when the thread that reads from LCS should look.
 pub(crate) struct Outbox {
     line: Box<dyn Line>,
-    /// Why this process is to end.
-    end: Mutex<Option<Error>>,
+    left: Mutex<Left>,
     /// A byte is in the pipe, or about to be.
     woken: AtomicBool,
     pipe: (PipeReader, PipeWriter),
 }
 
+/// What is left to the thread that reads from LCS.
+#[derive(Default)]
+struct Left {
+    /// Frames to be written.
+    frames: Vec<Vec<u8>>,
+    /// Why this process is to end.
+    end: Option<Error>,
+}
+
 impl Outbox {
     pub(crate) fn new(line: impl Line + 'static) -> Result<Self, Error> {
         let pipe = io::pipe().map_err(|error| Error::System { what: "pipe", error })?;
-        let (line, end) = (Box::new(line), Mutex::default());
-        Ok(Outbox { line, end, woken: AtomicBool::new(false), pipe })
+        let (line, left) = (Box::new(line), Mutex::default());
+        Ok(Outbox { line, left, woken: AtomicBool::new(false), pipe })
     }
 
     /// The descriptor to wait for.
@@ -55,14 +63,22 @@ impl Outbox {
         if batch.is_empty() { Ok(()) } else { self.line.write(&batch) }
     }
 
-    /// The same for who can do nothing about an error: this process ends then.
-    pub(crate) fn send(&self, frames: &[Vec<u8>]) {
-        self.write(frames).unwrap_or_else(|error| self.end(error));
+    /// The same for who can do nothing about an error: this process ends then. LCS takes its time for many, and they
+    /// are left to the thread that reads; a single one is written at once.
+    pub(crate) fn send(&self, frames: Vec<Vec<u8>>) {
+        match frames.len() {
+            0 => {}
+            1 => self.write(&frames).unwrap_or_else(|error| self.end(error)),
+            _ => {
+                self.left().frames.extend(frames);
+                self.wake();
+            }
+        }
     }
 
     /// Makes this process end, for this reason, which [`Outbox::look`] gives.
     pub(crate) fn end(&self, reason: Error) {
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        self.left().end = Some(reason);
         self.wake();
     }
 
@@ -74,10 +90,10 @@ impl Outbox {
         }
     }
 
-    /// Takes note that somebody has woken this thread.
+    /// Does what is left to this thread, which somebody may have woken for it.
     ///
     /// # Errors
-    /// Why this process is to end.
+    /// Those of the line; why this process is to end.
     pub(crate) fn look(&self) -> Result<(), Error> {
         if self.woken.swap(false, Ordering::AcqRel) {
             // The byte is there, or its writer is between both lines of `wake`.
@@ -85,7 +101,14 @@ impl Outbox {
                 .read_exact(&mut [0])
                 .map_err(|error| Error::System { what: "pipe", error })?;
         }
-        self.end.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+        let Left { frames, end } = std::mem::take(&mut *self.left());
+        self.write(&frames)?;
+        end.map_or(Ok(()), Err)
+    }
+
+    fn left(&self) -> MutexGuard<'_, Left> {
+        // Whoever panicked had no half-made change in hand.
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -127,12 +150,19 @@ pub(crate) mod tests {
     #[test]
     fn frames_are_written_together_as_far_as_they_fit_and_none_is_cut() {
         let (outbox, other_end) = outbox();
-        outbox.send(&[]);
-        outbox.send(&[vec![1; 10], vec![2; 10]]);
-        outbox.send(&[vec![3; WRITE_SIZE / 2], vec![4; WRITE_SIZE / 2], vec![5; WRITE_SIZE * 2]]);
-        outbox.send(&[vec![6]]);
-        let writes: Vec<usize> = other_end.try_iter().map(|write| write.len()).collect();
-        assert_eq!(writes, [20, WRITE_SIZE, 2 * WRITE_SIZE, 1]);
+        let written = || other_end.try_iter().map(|write| write.len()).collect::<Vec<_>>();
+        outbox.send(vec![vec![1]]);
+        assert_eq!(written(), [1]);
+        outbox.send(Vec::new());
+        outbox.send(vec![vec![1; 10], vec![2; 10]]);
+        outbox.send(vec![
+            vec![3; WRITE_SIZE / 2],
+            vec![4; WRITE_SIZE / 2],
+            vec![5; WRITE_SIZE * 2],
+        ]);
+        assert!(written().is_empty());
+        outbox.look().unwrap();
+        assert_eq!(written(), [20 + WRITE_SIZE / 2, WRITE_SIZE / 2, 2 * WRITE_SIZE]);
     }
 
     #[test]
@@ -142,7 +172,9 @@ pub(crate) mod tests {
         outbox.end(Error::WriterDied("Machine".to_owned()));
         assert!(matches!(outbox.look(), Err(Error::WriterDied(hive)) if hive == "Machine"));
         drop(other_end);
-        outbox.send(&[vec![1]]);
+        outbox.send(vec![vec![1]]);
+        assert!(matches!(outbox.look(), Err(Error::Gone)));
+        outbox.send(vec![vec![1], vec![2]]);
         assert!(matches!(outbox.look(), Err(Error::Gone)));
     }
 }

@@ -173,6 +173,7 @@ impl Hives {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::Receiver;
+    use std::time::Duration;
 
     use lcs_abi::rsi::{Answer, Changes, Mutation, Name, request_frame, split_frame};
     use proptest::prelude::*;
@@ -180,11 +181,12 @@ mod tests {
     use super::*;
     use crate::connection::each_message;
     use crate::hive::Hive;
+    use crate::outbox::Outbox;
     use crate::outbox::tests::outbox;
 
     const MAX_FRAME: u32 = 1 << 20;
 
-    fn served() -> (Hives, Receiver<Vec<u8>>, lcs_abi::Guid) {
+    fn served() -> (Hives, (Arc<Outbox>, Receiver<Vec<u8>>), lcs_abi::Guid) {
         let (outbox, written) = outbox();
         let outbox = Arc::new(outbox);
         let hive = Hive::in_memory("Machine").unwrap();
@@ -194,7 +196,7 @@ mod tests {
             Committer::start("Machine", writer, Arc::clone(&outbox), MAX_FRAME).unwrap();
         let served = vec![Served { reader, committer, copier: None }];
         let hives = Hives { served, max_frame: MAX_FRAME, answers: Vec::new(), registered: false };
-        (hives, written, root)
+        (hives, (outbox, written), root)
     }
 
     fn feed(hives: &mut Hives, bytes: &[u8]) -> Result<(), Error> {
@@ -225,14 +227,15 @@ mod tests {
 
     #[test]
     fn steps_are_answered_in_order_and_reads_see_them_then() {
-        let (mut hives, written, root) = served();
+        let (mut hives, (outbox, written), root) = served();
         let steps: Vec<u8> =
             (1..=3000).flat_map(|id| request_frame(header(id), &set_value(root, id, 10))).collect();
         feed(&mut hives, &steps).unwrap();
         assert!(hives.answers.is_empty());
         let mut expected = 1;
         while expected <= 3000 {
-            let written = written.recv().unwrap();
+            outbox.look().unwrap();
+            let Ok(written) = written.recv_timeout(Duration::from_millis(1)) else { continue };
             let mut rest = &written[..];
             while let Some((_, after)) = split_frame(rest, MAX_FRAME).unwrap() {
                 let frame = &rest[..rest.len() - after.len()];

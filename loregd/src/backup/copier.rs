@@ -133,7 +133,7 @@ impl Copying {
         let answer =
             copy.map(|it| Answer::Copied { number: it.number }).ok_or(SourceError::StorageError);
         let frame = |id: &u64| answer_frame(*id, answer.clone(), self.work.max_frame);
-        self.work.outbox.send(&ids.iter().map(frame).collect::<Vec<_>>());
+        self.work.outbox.send(ids.iter().map(frame).collect());
     }
 
     /// Reads all of a hive that was not checked yet. If it is damaged, this process ends, and the next start has a good

@@ -13,6 +13,7 @@ use super::copier::{Copier, Work};
 use super::*;
 use crate::directory::Directory;
 use crate::hive::{Hive, Writer};
+use crate::outbox::Outbox;
 use crate::outbox::tests::outbox;
 use crate::recovery::{Opened, examine};
 use crate::store::RedbStore;
@@ -79,6 +80,7 @@ struct Subject {
     root: lcs_abi::Guid,
     files: HiveFiles,
     copier: Copier,
+    outbox: Arc<Outbox>,
     written: Receiver<Vec<u8>>,
     next_sequence: u64,
 }
@@ -94,11 +96,12 @@ impl Subject {
         let (reader, writer) = hive.split();
         let (outbox, written) = outbox();
         let outbox = Arc::new(outbox);
-        let files_of_it = files.clone();
+        let (files_of_it, to) = (files.clone(), Arc::clone(&outbox));
         let max_frame = MAX_FRAME;
-        let work = Work { reader, files: files_of_it, keep, unclean, unchecked, outbox, max_frame };
+        let work =
+            Work { reader, files: files_of_it, keep, unclean, unchecked, outbox: to, max_frame };
         let copier = Copier::start("Machine", work).unwrap();
-        Subject { writer, root, files, copier, written, next_sequence }
+        Subject { writer, root, files, copier, outbox, written, next_sequence }
     }
 
     /// One step that gives values of `count` names these bytes.
@@ -122,7 +125,9 @@ impl Subject {
     fn answers(&self, count: usize) -> Vec<(u64, Result<Answer, SourceError>)> {
         let mut frames: Vec<Vec<u8>> = Vec::new();
         while frames.len() < count {
-            let written = self.written.recv().unwrap();
+            self.outbox.look().unwrap();
+            let wait = Duration::from_millis(1);
+            let Ok(written) = self.written.recv_timeout(wait) else { continue };
             let mut rest = &written[..];
             while let Some((contents, after)) = split_frame(rest, MAX_FRAME).unwrap() {
                 frames.push(contents.to_vec());
