@@ -186,7 +186,10 @@ mod tests {
 
     const MAX_FRAME: u32 = 1 << 20;
 
-    fn served() -> (Hives, (Arc<Outbox>, Receiver<Vec<u8>>), lcs_abi::Guid) {
+    /// An outbox, and what was written.
+    type Answers = (Arc<Outbox>, Receiver<Vec<u8>>);
+
+    fn served() -> (Hives, Answers, lcs_abi::Guid) {
         let (outbox, written) = outbox();
         let outbox = Arc::new(outbox);
         let hive = Hive::in_memory("Machine").unwrap();

@@ -121,12 +121,14 @@ pub enum Op {
     Status = 22,
     /// [`ChangeValues`] → [`SetValueAnswer`], with the sequence number of the first change.
     ChangeValues = 23,
+    /// [`ChangeKeys`] → nothing. On the handle of a transaction, or of a key that was opened in one.
+    ChangeKeys = 24,
 }
 
 impl Op {
     /// The operation with this number, if there is one.
     pub fn from_raw(raw: u64) -> Option<Op> {
-        const ALL: [Op; 23] = [
+        const ALL: [Op; 24] = [
             Op::QueryValue,
             Op::QueryValues,
             Op::SetValue,
@@ -150,6 +152,7 @@ impl Op {
             Op::Finish,
             Op::Status,
             Op::ChangeValues,
+            Op::ChangeKeys,
         ];
         ALL.get(usize::try_from(raw.checked_sub(1)?).ok()?).copied()
     }
@@ -322,6 +325,27 @@ pub struct ChangeValues {
     pub changes: Vec<ValueChange>,
     /// The layer; `None` is `base`.
     pub layer: Option<String>,
+}
+
+/// Makes keys, or finds those that are there, and changes their values, in one layer and in a transaction. If one cannot
+/// be, those before it are in the transaction, and it and those behind it are not; whoever asked aborts, or goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeKeys {
+    /// The keys, in their order: whatever is made below another one comes behind it.
+    pub keys: Vec<KeyChange>,
+    /// The layer; `None` is `base`.
+    pub layer: Option<String>,
+}
+
+/// A key that is there, or is made, and changes of its values, all or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChange {
+    /// Its path, as that of [`Derive::CreateKey`].
+    pub path: String,
+    /// Whether it is volatile, if it is made.
+    pub volatile: bool,
+    /// The changes, in their order; there may be none.
+    pub values: Vec<ValueChange>,
 }
 
 /// A change of a value.

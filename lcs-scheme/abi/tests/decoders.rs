@@ -1,12 +1,12 @@
 //! Every decoder takes any bytes: it decodes them or says that they are malformed.
 
 use lcs_abi::call::{
-    Becomes, CREATE_VOLATILE, CacheStatus, ChangeValues, Counts, DeleteValue, Derive, EnumSubkeys,
-    EnumSubkeysAnswer, GetSecurity, GetSecurityAnswer, Guard, Guarded, HiveState, HiveStatus,
-    KeyDetails, KeyInfoAnswer, LayerOnly, LayerStatus, NamedValue, Op, QueryValue,
-    QueryValueAnswer, QueryValues, QueryValuesAnswer, RejectedSetting, SetSecurity, SetTombstone,
-    SetValue, SetValueAnswer, SourceStatus, StatusAnswer, StatusDetails, StoreCopyAnswer, Subkey,
-    TransactionState, TransactionStatusAnswer, Unhide, ValueChange,
+    Becomes, CREATE_VOLATILE, CacheStatus, ChangeKeys, ChangeValues, Counts, DeleteValue, Derive,
+    EnumSubkeys, EnumSubkeysAnswer, GetSecurity, GetSecurityAnswer, Guard, Guarded, HiveState,
+    HiveStatus, KeyChange, KeyDetails, KeyInfoAnswer, LayerOnly, LayerStatus, NamedValue, Op,
+    QueryValue, QueryValueAnswer, QueryValues, QueryValuesAnswer, RejectedSetting, SetSecurity,
+    SetTombstone, SetValue, SetValueAnswer, SourceStatus, StatusAnswer, StatusDetails,
+    StoreCopyAnswer, Subkey, TransactionState, TransactionStatusAnswer, Unhide, ValueChange,
 };
 use lcs_abi::rsi::{
     Answer, BlanketEntry, Changes, ClaimedHive, Condition, FOLD_VERSION, FRAME_HEADER, FromSource,
@@ -25,7 +25,7 @@ macro_rules! for_every_message {
     ($function:ident($bytes:expr)) => {
         for_every_message!($function($bytes):
             Derive, QueryValue, QueryValues, SetValue, DeleteValue, SetTombstone, LayerOnly,
-            ChangeValues, EnumSubkeys, Unhide, GetSecurity, SetSecurity, QueryValueAnswer, QueryValuesAnswer,
+            ChangeKeys, ChangeValues, EnumSubkeys, Unhide, GetSecurity, SetSecurity, QueryValueAnswer, QueryValuesAnswer,
             SetValueAnswer, EnumSubkeysAnswer, KeyInfoAnswer, GetSecurityAnswer, StatusAnswer,
             StoreCopyAnswer,
             FromSource, ToSource, RequestHeader, Request)
@@ -122,6 +122,17 @@ fn calls() -> Vec<Encoded> {
                     to: Becomes::Value { value_type: 1, data: vec![0; 300] },
                 },
                 ValueChange { name: text(), to: Becomes::Absent },
+            ],
+            layer: layer(),
+        }),
+        sample(ChangeKeys {
+            keys: vec![
+                KeyChange { path: text(), ..KeyChange::default() },
+                KeyChange {
+                    path: text(),
+                    volatile: true,
+                    values: vec![ValueChange { name: text(), to: Becomes::Tombstone }],
+                },
             ],
             layer: layer(),
         }),
@@ -354,7 +365,7 @@ fn operations_have_the_numbers_that_they_are_found_by() {
     let known = (0..100).filter_map(|raw| Op::from_raw(raw).map(|op| (raw, op as u64)));
     let known: Vec<(u64, u64)> = known.collect();
     assert!(known.iter().all(|(raw, number)| raw == number));
-    assert_eq!(known.len(), 23);
+    assert_eq!(known.len(), 24);
     assert_eq!(Op::from_raw(u64::MAX), None);
 }
 

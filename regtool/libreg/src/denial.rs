@@ -218,6 +218,7 @@ impl Attempt {
             | Attempt::WriteRestore
             | Attempt::FinishRestore
             | Attempt::OpenKey { .. }
+            | Attempt::ChangeKeys { .. }
             | Attempt::CreateKey { .. } => Access::empty(),
         }
     }
@@ -233,6 +234,7 @@ impl Attempt {
             | Attempt::DeleteValue { layer, .. }
             | Attempt::SetTombstone { layer, .. }
             | Attempt::ChangeValues { layer }
+            | Attempt::ChangeKeys { layer }
             | Attempt::SetBlanket { layer }
             | Attempt::ClearBlanket { layer } => layer.as_deref(),
             _ => None,

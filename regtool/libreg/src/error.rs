@@ -118,6 +118,11 @@ pub enum Attempt {
         /// The layer, if one was named.
         layer: Option<String>,
     },
+    /// Make several keys, and change their values.
+    ChangeKeys {
+        /// The layer, if one was named.
+        layer: Option<String>,
+    },
     /// Mask a value.
     SetTombstone {
         /// Its name.
@@ -308,8 +313,11 @@ impl Error {
 
     fn what_is_missing(&self) -> String {
         match &self.attempt {
-            Attempt::CreateKey { layer: None, .. } => "no such parent key".to_owned(),
-            Attempt::CreateKey { layer: Some(layer), .. } => {
+            Attempt::CreateKey { layer: None, .. } | Attempt::ChangeKeys { layer: None } => {
+                "no such parent key".to_owned()
+            }
+            Attempt::CreateKey { layer: Some(layer), .. }
+            | Attempt::ChangeKeys { layer: Some(layer) } => {
                 format!("no such parent key, or no such layer: {layer}")
             }
             Attempt::QueryValue { name } => format!("no such value: {}", Name(name)),

@@ -100,9 +100,9 @@ pub use key::{CreateKey, Key, SetValue, Subkeys, Values};
 pub use layers::{Candidate, CandidateContent, EXPLAINED_DATA, Explanation, Verdict};
 pub use lcs_abi::Guid;
 pub use lcs_abi::call::{
-    Becomes, Counts, HiveState, HiveStatus, KeyDetails, KeyInfoAnswer as KeyInfo, LayerStatus,
-    NamedValue, NamedValueRef, QueryValueAnswer as Value, RejectedSetting, SourceStatus,
-    StatusAnswer as Status, StatusDetails, Subkey, TransactionState,
+    Becomes, Counts, HiveState, HiveStatus, KeyChange, KeyDetails, KeyInfoAnswer as KeyInfo,
+    LayerStatus, NamedValue, NamedValueRef, QueryValueAnswer as Value, RejectedSetting,
+    SourceStatus, StatusAnswer as Status, StatusDetails, Subkey, TransactionState,
     TransactionStatusAnswer as TransactionStatus, ValueChange, ValueRef,
 };
 pub use lcs_abi::security::Access;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lcs_abi::call::{Derive, OPEN_LINK, Op};
+use lcs_abi::call::{self as abi, Derive, KeyChange, OPEN_LINK, Op};
 use lcs_abi::security::Access;
 use libredox::Fd;
 use libredox::flag::{O_CLOEXEC, O_RDONLY};
@@ -58,6 +58,38 @@ impl Registry {
             .ask(|| call::derive(self.root(), &derive))
             .map(|handle| Key::new(handle, path, &self.connection))
             .map_err(|cause| failed(path, how.attempt(access), cause))
+    }
+
+    /// Makes keys, or finds those that are there, and changes their values, in one layer: what
+    /// [`create_key`](Self::create_key) and [`Key::change_values`] do, with one request for all of them. Only in a
+    /// transaction, for it ends at the first key that cannot be, and those before it are in the transaction.
+    ///
+    /// ```no_run
+    /// use libreg::{Becomes, KeyChange, Registry, ValueChange, ValueType};
+    ///
+    /// # fn main() -> Result<(), libreg::Error> {
+    /// let transaction = Registry::open()?.begin()?;
+    /// let to = Becomes::Value { value_type: ValueType::Dword.code(), data: vec![1, 0, 0, 0] };
+    /// let key = |path: &str| KeyChange {
+    ///     path: path.to_owned(),
+    ///     values: vec![ValueChange { name: "On".to_owned(), to: to.clone() }],
+    ///     ..KeyChange::default()
+    /// };
+    /// transaction.registry().change_keys(vec![key(r"Machine\A"), key(r"Machine\A\B")], None)?;
+    /// transaction.commit()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the first key that cannot be; the error does not say which one that is. EINVAL: no keys, or not in a
+    /// transaction. ENOSPC: more than a request takes.
+    pub fn change_keys(&self, keys: Vec<KeyChange>, layer: Option<&str>) -> Result<(), Error> {
+        let layer = layer.map(str::to_owned);
+        let request = abi::ChangeKeys { keys, layer: layer.clone() };
+        self.connection
+            .ask(|| call::call(self.root(), Op::ChangeKeys, &request, 0))
+            .map_err(|cause| failed("", Attempt::ChangeKeys { layer }, cause))
     }
 
     /// How the registry is: the hives of this view and, for administrators, sources, layers and queues.

@@ -6,7 +6,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use lcs_abi::Guid;
-use lcs_abi::call::{CREATE_LINK, CREATE_VOLATILE, Derive, OPEN_LINK};
+use lcs_abi::call::{
+    CREATE_LINK, CREATE_VOLATILE, ChangeKeys, ChangeValues, Derive, KeyChange, OPEN_LINK,
+};
 use lcs_abi::rsi::KeyRecord;
 use lcs_abi::security::Access;
 
@@ -154,6 +156,41 @@ impl<B: Backend> Registry<B> {
                 _ => Err(Error::BadHandle),
             },
         }
+    }
+
+    /// Makes keys, and changes their values, in a transaction. What comes before one that cannot be is in the transaction.
+    ///
+    /// # Errors
+    /// Those of [`derive`](Self::derive) and [`change_several`](Self::change_several) for the first key that cannot be.
+    /// `Invalid`: no keys, or not in a transaction.
+    pub async fn change_keys(
+        &self,
+        base: HandleId,
+        caller: &Caller,
+        request: ChangeKeys,
+    ) -> Result<(), Error> {
+        let base = self.base(Some(base), caller)?;
+        let ChangeKeys { keys, layer } = request;
+        if base.transaction().is_none() {
+            return Err(Error::Invalid("several keys are changed in a transaction only"));
+        }
+        if keys.is_empty() {
+            return Err(Error::Invalid("no keys"));
+        }
+        for KeyChange { path, volatile, values } in keys {
+            let access =
+                if values.is_empty() { Access::MAXIMUM_ALLOWED } else { Access::SET_VALUE };
+            let asking = Asking::new(&base, caller, access.bits())?;
+            let layer = layer.as_deref();
+            let making = Making { path: &path, layer, volatile, link: false, link_target: None };
+            let reached = self.open_new(&base, &asking, &making).await?;
+            let handle = self.granted(reached, &asking).await?;
+            if !values.is_empty() {
+                let layer = layer.map(String::from);
+                self.change_several_of(&handle, ChangeValues { changes: values, layer }).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Closes a handle. The key of the last one of an orphan is dropped.

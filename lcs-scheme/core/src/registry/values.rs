@@ -225,6 +225,15 @@ impl<B: Backend> Registry<B> {
         request: ChangeValues,
     ) -> Result<SetValueAnswer, Error> {
         let handle = self.key_with(id, Access::SET_VALUE)?;
+        self.change_several_of(&handle, request).await
+    }
+
+    /// The same by a handle that has SET_VALUE.
+    pub(super) async fn change_several_of(
+        &self,
+        handle: &KeyHandle,
+        request: ChangeValues,
+    ) -> Result<SetValueAnswer, Error> {
         let ChangeValues { changes, layer } = request;
         if changes.is_empty() {
             return Err(Error::Invalid("no changes"));
@@ -242,16 +251,16 @@ impl<B: Backend> Registry<B> {
         };
         let changes = changes.into_iter().map(change).collect::<Result<Vec<_>, Error>>()?;
         let _layer = self.keep_layer(handle.site, layer.as_deref()).await;
-        let layer = self.layer_for(&handle, layer.as_deref())?;
+        let layer = self.layer_for(handle, layer.as_deref())?;
         let _in_transaction = self.step_in(handle.site).await;
         let written = changes.iter().filter(|(_, content)| content.is_some());
-        let _adding = self.may_add(&handle, &layer, written.map(|(name, _)| name)).await?;
+        let _adding = self.may_add(handle, &layer, written.map(|(name, _)| name)).await?;
         let mut mutations = Vec::with_capacity(changes.len() + 1);
         for (name, content) in changes {
             mutations.push(match content {
                 Some(content) => {
                     let (value_type, data) = content.into_parts();
-                    self.may_write_here(&handle, &name, value_type, &data)?;
+                    self.may_write_here(handle, &name, value_type, &data)?;
                     let (key, name, layer) = (handle.key, name.to_rsi(), layer.clone());
                     Mutation::SetValue { key, name, layer, value_type, data }
                 }
@@ -261,7 +270,7 @@ impl<B: Backend> Registry<B> {
                 }
             });
         }
-        let sequence = self.change_values(&handle, Vec::new(), mutations).await?;
+        let sequence = self.change_values(handle, Vec::new(), mutations).await?;
         Ok(SetValueAnswer { sequence })
     }
 

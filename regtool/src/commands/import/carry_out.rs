@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use libreg::windows::Value;
-use libreg::{Access, Becomes, CreateKey, Error, Key, SetValue, ValueChange, ValueType};
+use libreg::{Access, Becomes, CreateKey, Error, Key, KeyChange, SetValue, ValueChange, ValueType};
 
-use super::plan::{Change, Entry, Phase, Plan, PlannedKey};
+use super::plan::{Change, Entry, Make, Phase, Plan, PlannedKey};
 use crate::commands::changes::Changes;
 use crate::commands::delete::delete_tree;
 use crate::exit::{Code, Failure};
@@ -21,6 +21,9 @@ const CHUNK: usize = 256;
 
 /// How much of names and data is written with one request, in bytes, or one value that is larger.
 const REQUEST: usize = 128 << 10;
+
+/// How many keys one request makes.
+const BATCH: usize = 64;
 
 /// What came of an import.
 #[derive(Debug, Default)]
@@ -176,9 +179,11 @@ impl<'a> Import<'a> {
         for keys in levels {
             let level =
                 Level { keys, usable: keys.iter().map(|_| AtomicBool::new(false)).collect() };
-            let complete = parallel::for_each(parallel::WRITERS, &level.families(), |family| {
-                self.family(&above, &level, family.clone(), &more)
-            });
+            let families = level.families();
+            let complete =
+                parallel::for_each(parallel::WRITERS, &level.batches(&families), |batch| {
+                    self.batch(&above, &level, batch, &more)
+                });
             if !complete {
                 return ControlFlow::Break(());
             }
@@ -193,6 +198,36 @@ impl<'a> Import<'a> {
             }
         });
         if complete { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    /// Makes the keys of some families, with one request if that can be. Where it fails, what cannot be is found by
+    /// doing one after the other.
+    fn batch<'plan>(
+        &self,
+        above: &Level<'plan>,
+        level: &Level<'plan>,
+        families: &[Range<usize>],
+        more: &Mutex<Vec<More<'plan>>>,
+    ) -> ControlFlow<()> {
+        let all = families.first().zip(families.last()).map(|(first, last)| first.start..last.end);
+        if let Some(all) = all.filter(|all| all.len() > 1) {
+            let keys = &level.keys[all.clone()];
+            let are_usable = keys.iter().all(|key| above.is_usable(key.parent));
+            let fit = keys.iter().map(size).sum::<usize>() <= REQUEST;
+            let changes = keys.iter().map(plain).collect::<Option<Vec<KeyChange>>>();
+            if let (true, Some(changes), Some(first)) = (are_usable && fit, changes, keys.first())
+                && self.changes.registry(&first.path).change_keys(changes, self.layer).is_ok()
+            {
+                for (key, usable) in keys.iter().zip(&level.usable[all]) {
+                    usable.store(true, Ordering::Relaxed);
+                    self.progress.inc(1);
+                    self.made(key);
+                    key.entries.iter().for_each(|entry| self.done(self.counter(entry)));
+                }
+                return ControlFlow::Continue(());
+            }
+        }
+        families.iter().try_for_each(|family| self.family(above, level, family.clone(), more))
     }
 
     /// Makes some keys of one parent.
@@ -262,10 +297,15 @@ impl<'a> Import<'a> {
             let how = SetValue { layer: self.layer, expected_sequence: None };
             handle.set_value("", ValueType::Link.code(), target.as_bytes(), &how)?;
         }
+        self.made(key);
+        Ok(handle)
+    }
+
+    /// A key is there.
+    fn made(&self, key: &PlannedKey) {
         if key.named {
             self.keys.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(handle)
     }
 
     /// As many changes at once as one request takes. Where that fails nothing is done, and what cannot be is found by
@@ -371,6 +411,28 @@ impl<'a> Import<'a> {
     }
 }
 
+/// A key of a plan as one of several that are made with one request; nothing if it takes more than that.
+fn plain(key: &PlannedKey) -> Option<KeyChange> {
+    let Make { link, volatile, sd } = &key.make;
+    if link.is_some() || sd.is_some() || key.masks_all.is_some() {
+        return None;
+    }
+    let change =
+        |entry: &Entry| Some(ValueChange { name: entry.name.clone(), to: becomes(&entry.change)? });
+    let values = key.entries.iter().map(change).collect::<Option<_>>()?;
+    Some(KeyChange { path: key.path.clone(), volatile: *volatile, values })
+}
+
+/// About how much of a request a key takes, in bytes.
+fn size(key: &PlannedKey) -> usize {
+    let data = |entry: &Entry| match &entry.change {
+        Change::Set(value) | Change::SetIfAbsent(value) => value.data.len(),
+        Change::Delete | Change::Mask => 0,
+    };
+    let values: usize = key.entries.iter().map(|entry| entry.name.len() + data(entry)).sum();
+    key.path.len() + values
+}
+
 /// What a change makes of its value; nothing if that depends on what is there.
 fn becomes(change: &Change) -> Option<Becomes> {
     match change {
@@ -416,6 +478,24 @@ struct Level<'a> {
 impl Level<'_> {
     fn is_usable(&self, index: usize) -> bool {
         self.usable.get(index).is_some_and(|usable| usable.load(Ordering::Relaxed))
+    }
+
+    /// Families that one worker takes: as many as one request makes the keys of.
+    fn batches<'f>(&self, families: &'f [Range<usize>]) -> Vec<&'f [Range<usize>]> {
+        let (mut keys, mut bytes) = (0, 0);
+        let mut batches = Vec::new();
+        let mut start = 0;
+        for (index, family) in families.iter().enumerate() {
+            let of_family: usize = self.keys[family.clone()].iter().map(size).sum();
+            if index > start && (keys + family.len() > BATCH || bytes + of_family > REQUEST) {
+                batches.push(&families[start..index]);
+                (start, keys, bytes) = (index, 0, 0);
+            }
+            keys += family.len();
+            bytes += of_family;
+        }
+        batches.push(&families[start..]);
+        batches
     }
 
     /// Splits the keys into neighbours of one parent.
