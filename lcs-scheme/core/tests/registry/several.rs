@@ -115,6 +115,9 @@ fn key(path: &str, values: &[ValueChange]) -> KeyChange {
     KeyChange { path: path.into(), values: values.into(), ..KeyChange::default() }
 }
 
+/// A key's path, and its values with their data.
+type Contents = (String, Vec<(String, Vec<u8>)>);
+
 impl Client {
     fn change_keys(
         &self,
@@ -126,8 +129,8 @@ impl Client {
         self.run(self.registry.change_keys(base, &system(), request))
     }
 
-    /// What is there below a key: paths, and the values' data.
-    fn tree(&self, path: &str) -> Vec<(String, Vec<(String, Vec<u8>)>)> {
+    /// What is there, from a key down.
+    fn tree(&self, path: &str) -> Vec<Contents> {
         let handle = self.open(path).unwrap();
         let values = self.values(handle, 4096).unwrap();
         let values = values.into_iter().map(|value| (value.name, value.data)).collect();
