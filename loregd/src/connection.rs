@@ -125,6 +125,12 @@ impl Connection {
         self.max_frame
     }
 
+    /// What makes who serves over this connection end in order.
+    pub fn ender(&self) -> impl Fn() + Send + Sync + 'static {
+        let outbox = self.outbox();
+        move || outbox.end(Error::ToldToEnd)
+    }
+
     /// What other threads write to.
     pub(crate) fn outbox(&self) -> Arc<Outbox> {
         Arc::clone(&self.outbox)

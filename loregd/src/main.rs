@@ -104,12 +104,12 @@ fn serve(args: &Args) -> Result<Infallible, Error> {
     survive_file_limits()?;
     let claim = arguments::claim(&args.hives);
     let mut connection = Connection::open(lcs_daemon::ready)?;
+    lcs_daemon::supervise::when_told_to_end(connection.ender())?;
     lcs_daemon::namespace::enter_file_only()?;
     connection.claim(&claim)?;
     let directory = Directory::open(&args.data)?;
     let hives = claim.iter().map(|hive| directory.open_hive(hive)).collect::<Result<_, Error>>()?;
     let server = Server::start(connection, &claim, hives, args.keep_backups as usize)?;
-    lcs_daemon::supervise::when_told_to_end(server.ender())?;
     server.serve(|| {
         log::info!("serving {} hives in {}", claim.len(), args.data.display());
         lcs_daemon::ready();

@@ -52,12 +52,6 @@ impl Server {
         Ok(Server { connection, hives })
     }
 
-    /// What makes this process end in order.
-    pub fn ender(&self) -> impl Fn() + Send + Sync + 'static {
-        let outbox = self.connection.outbox();
-        move || outbox.end(Error::ToldToEnd)
-    }
-
     /// Serves until it is told to end, LCS is gone or something else makes going on impossible. `ready` is called when
     /// the hives are in service; LCS reads its configuration from them before that.
     pub fn serve(mut self, ready: impl Fn()) -> Result<Infallible, Error> {

@@ -331,11 +331,14 @@ pub struct ChangeValues {
 /// be, those before it are in the transaction, and it and those behind it are not; whoever asked aborts, or goes on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeKeys {
-    /// The keys, in their order: whatever is made below another one comes behind it.
+    /// The keys, in their order: whatever is made below another one comes behind it. At most [`MOST_CHANGED_KEYS`].
     pub keys: Vec<KeyChange>,
     /// The layer; `None` is `base`.
     pub layer: Option<String>,
 }
+
+/// How many keys one [`ChangeKeys`] has at most.
+pub const MOST_CHANGED_KEYS: usize = 256;
 
 /// A key that is there, or is made, and changes of its values, all or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

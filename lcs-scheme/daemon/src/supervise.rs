@@ -224,8 +224,10 @@ static ENDER: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
 /// How long that may take.
 const ORDERLY_END: Duration = Duration::from_secs(2);
 
-/// From now on, when its supervisor or a signal tells this process to end, `end` is called, which has it end soon.
-/// Without this it ends at once.
+/// From now on, when its supervisor or a signal (SIGTERM, SIGINT) tells this process to end, `end` is called, which has
+/// it end soon. Without this it ends at once.
+///
+/// Signals arrive through a socket: call this before the process retires to a namespace that has none.
 ///
 /// # Errors
 /// [`Error::Signals`].

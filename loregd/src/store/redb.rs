@@ -35,9 +35,9 @@ pub struct RedbStore {
     open: Opener<Database>,
     open_reader: Opener<RedbReader>,
     state: State,
-    /// The file of one that is sealed, and whether it is.
+    /// The file of one that is sealed, and whether that is to be done.
     file: Option<PathBuf>,
-    is_sealed: bool,
+    to_be_sealed: bool,
 }
 
 /// When a database is checked as it is opened.
@@ -86,7 +86,7 @@ impl RedbStore {
             },
             move || FileBackend::new(File::open(&reading)?),
         )?;
-        Ok(RedbStore { file: Some(path.to_owned()), ..store })
+        Ok(RedbStore { file: Some(path.to_owned()), to_be_sealed: true, ..store })
     }
 
     /// Opens a database that was closed or sealed by the process that wrote it, and trusts that since then nobody has
@@ -114,7 +114,7 @@ impl RedbStore {
             },
             move || FileBackend::new(File::open(&reading)?),
         )?;
-        let store = RedbStore { file: Some(path.to_owned()), is_sealed: true, ..store };
+        let store = RedbStore { file: Some(path.to_owned()), ..store };
         Ok((store, snapshots))
     }
 
@@ -129,7 +129,7 @@ impl RedbStore {
             open_reader: Box::new(move || RedbReader::open(open_reader()?)),
             state: State::Closed,
             file: None,
-            is_sealed: false,
+            to_be_sealed: false,
         };
         match store.reopen() {
             Err(error) if store.view().is_ok() => {
@@ -162,7 +162,7 @@ impl Store for RedbStore {
         transaction.set_durability(Durability::Immediate)?;
         let stays = work(&mut transaction.open_table(ROWS)?)?;
         if stays {
-            self.is_sealed = false;
+            self.to_be_sealed = true;
             transaction.commit()?;
         } else {
             transaction.abort()?;
@@ -176,10 +176,12 @@ impl Store for RedbStore {
 
     fn is_to_be_sealed(&self) -> bool {
         // How large it is is not asked each time: a file whose times somebody looks at gets another one with each write.
-        !self.is_sealed && self.is_writable() && self.file.is_some()
+        self.to_be_sealed && self.is_writable() && self.file.is_some()
     }
 
     fn seal(&mut self) -> Result<(), Error> {
+        // Once, also where it fails: a disk that is full now may be so for long.
+        self.to_be_sealed = false;
         let length = self.file.as_ref().and_then(|path| fs::metadata(path).ok());
         if length.is_some_and(|file| file.len() >= LARGE) {
             let mut transaction = self.database()?.begin_write()?;
@@ -187,14 +189,13 @@ impl Store for RedbStore {
             transaction.set_quick_repair(true);
             transaction.commit()?;
         }
-        self.is_sealed = true;
         Ok(())
     }
 
     fn reopen(&mut self) -> Result<(), Error> {
         // First, because a database can be open only once.
         self.state = State::Closed;
-        self.is_sealed = false;
+        self.to_be_sealed = false;
         match (self.open)() {
             Ok(database) => {
                 self.state = State::Writable(database);

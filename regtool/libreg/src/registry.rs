@@ -82,8 +82,8 @@ impl Registry {
     /// ```
     ///
     /// # Errors
-    /// Those of the first key that cannot be; the error does not say which one that is. EINVAL: no keys, or not in a
-    /// transaction. ENOSPC: more than a request takes.
+    /// Those of the first key that cannot be; the error does not say which one that is. EINVAL: no keys, more than 256,
+    /// or not in a transaction. ENOSPC: more than a request takes.
     pub fn change_keys(&self, keys: Vec<KeyChange>, layer: Option<&str>) -> Result<(), Error> {
         let layer = layer.map(str::to_owned);
         let request = abi::ChangeKeys { keys, layer: layer.clone() };

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 
 use lcs_abi::Guid;
 use lcs_abi::call::{
-    CREATE_LINK, CREATE_VOLATILE, ChangeKeys, ChangeValues, Derive, KeyChange, OPEN_LINK,
+    CREATE_LINK, CREATE_VOLATILE, ChangeKeys, ChangeValues, Derive, KeyChange, MOST_CHANGED_KEYS,
+    OPEN_LINK,
 };
 use lcs_abi::rsi::KeyRecord;
 use lcs_abi::security::Access;
@@ -162,7 +163,7 @@ impl<B: Backend> Registry<B> {
     ///
     /// # Errors
     /// Those of [`derive`](Self::derive) and [`change_several`](Self::change_several) for the first key that cannot be.
-    /// `Invalid`: no keys, or not in a transaction.
+    /// `Invalid`: no keys, more than [`MOST_CHANGED_KEYS`], or not in a transaction.
     pub async fn change_keys(
         &self,
         base: HandleId,
@@ -174,8 +175,9 @@ impl<B: Backend> Registry<B> {
         if base.transaction().is_none() {
             return Err(Error::Invalid("several keys are changed in a transaction only"));
         }
-        if keys.is_empty() {
-            return Err(Error::Invalid("no keys"));
+        // Nobody else is served while nothing has to be asked for.
+        if keys.is_empty() || keys.len() > MOST_CHANGED_KEYS {
+            return Err(Error::Invalid("no keys, or too many"));
         }
         for KeyChange { path, volatile, values } in keys {
             let access =

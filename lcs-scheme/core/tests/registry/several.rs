@@ -1,6 +1,8 @@
 //! Several values of a key that are changed at once, and several keys of a transaction.
 
-use lcs_abi::call::{Becomes, ChangeKeys, ChangeValues, Derive, KeyChange, ValueChange};
+use lcs_abi::call::{
+    Becomes, ChangeKeys, ChangeValues, Derive, KeyChange, MOST_CHANGED_KEYS, ValueChange,
+};
 use lcs_abi::rsi::Request;
 use lcs_core::registry::{Error, HandleId, NotFound};
 
@@ -217,6 +219,9 @@ fn several_keys_take_a_transaction_and_the_callers_rights() {
     }
     let transaction = client.begin();
     assert!(client.change_keys(transaction, &[], None).is_err());
+    let too_many = vec![key("Test\\There", &[]); MOST_CHANGED_KEYS + 1];
+    assert!(client.change_keys(transaction, &too_many, None).is_err());
+    client.change_keys(transaction, &too_many[1..], None).unwrap();
     // From a key of the transaction, by paths below it.
     let inside = client.derive(Some(transaction), open_key("Test\\There")).unwrap();
     client.change_keys(inside, &[key("X", &[text("x", b"")]), key("X\\Y", &[])], None).unwrap();
