@@ -20,6 +20,8 @@ pub(crate) trait Line: Send + Sync {
 pub(crate) struct Outbox {
     line: Box<dyn Line>,
     left: Mutex<Left>,
+    /// Held by whoever writes what was sent: answers of one hive arrive in their order.
+    writing: Mutex<()>,
     /// A byte is in the pipe, or about to be.
     woken: AtomicBool,
     pipe: (PipeReader, PipeWriter),
@@ -37,8 +39,8 @@ struct Left {
 impl Outbox {
     pub(crate) fn new(line: impl Line + 'static) -> Result<Self, Error> {
         let pipe = io::pipe().map_err(|error| Error::System { what: "pipe", error })?;
-        let (line, left) = (Box::new(line), Mutex::default());
-        Ok(Outbox { line, left, woken: AtomicBool::new(false), pipe })
+        let (line, left, writing) = (Box::new(line), Mutex::default(), Mutex::default());
+        Ok(Outbox { line, left, writing, woken: AtomicBool::new(false), pipe })
     }
 
     /// The descriptor to wait for.
@@ -64,15 +66,16 @@ impl Outbox {
     }
 
     /// The same for who can do nothing about an error: this process ends then. LCS takes its time for many, and they
-    /// are left to the thread that reads; a single one is written at once.
+    /// are left to the thread that reads; a single one is written at once, unless others are still to be written.
     pub(crate) fn send(&self, frames: Vec<Vec<u8>>) {
-        match frames.len() {
-            0 => {}
-            1 => self.write(&frames).unwrap_or_else(|error| self.end(error)),
-            _ => {
-                self.left().frames.extend(frames);
-                self.wake();
-            }
+        if let [_] = &frames[..]
+            && let Ok(_writing) = self.writing.try_lock()
+            && self.left().frames.is_empty()
+        {
+            self.write(&frames).unwrap_or_else(|error| self.end(error));
+        } else if !frames.is_empty() {
+            self.left().frames.extend(frames);
+            self.wake();
         }
     }
 
@@ -101,6 +104,7 @@ impl Outbox {
                 .read_exact(&mut [0])
                 .map_err(|error| Error::System { what: "pipe", error })?;
         }
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let Left { frames, end } = std::mem::take(&mut *self.left());
         self.write(&frames)?;
         end.map_or(Ok(()), Err)
@@ -160,9 +164,13 @@ pub(crate) mod tests {
             vec![4; WRITE_SIZE / 2],
             vec![5; WRITE_SIZE * 2],
         ]);
+        // A single one does not overtake them.
+        outbox.send(vec![vec![6]]);
         assert!(written().is_empty());
         outbox.look().unwrap();
-        assert_eq!(written(), [20 + WRITE_SIZE / 2, WRITE_SIZE / 2, 2 * WRITE_SIZE]);
+        assert_eq!(written(), [20 + WRITE_SIZE / 2, WRITE_SIZE / 2, 2 * WRITE_SIZE, 1]);
+        outbox.send(vec![vec![7]]);
+        assert_eq!(written(), [1]);
     }
 
     #[test]
