@@ -3,16 +3,15 @@
 use std::rc::Rc;
 
 use lcs_abi::call::{
-    ChangeKeys, ChangeValues, DeleteValue, Derive, EnumSubkeys, GENERATION_PAGE, GetSecurity,
-    LayerOnly, MIN_PAYLOAD, Op, QueryValue, QueryValues, SetSecurity, SetTombstone, SetValue,
-    Unhide,
+    ChangeValues, DeleteValue, Derive, EnumSubkeys, GENERATION_PAGE, GetSecurity, LayerOnly,
+    MIN_PAYLOAD, Op, QueryValue, QueryValues, SetSecurity, SetTombstone, SetValue, Unhide,
 };
 use lcs_abi::explain::Explain;
 use lcs_abi::watch::Notify;
 use lcs_abi::{ABI_VERSION, Malformed};
 use lcs_core::registry::{Error, HandleId, Setting};
 use lcs_core::security::Sid;
-use redox_scheme::{CallerCtx, Response};
+use redox_scheme::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use syscall::error::{EBADF, ECANCELED, EINVAL, ENOSPC, EOPNOTSUPP};
@@ -274,7 +273,6 @@ fn call(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: Ha
         outbox.push(answered(incoming, &answer));
         return;
     }
-    let context = incoming.caller();
     let call = Call::new(incoming, outbox, &shared.clock);
     let op = match (refusal, Op::from_raw(op)) {
         (None, Some(op)) => op,
@@ -287,14 +285,14 @@ fn call(shared: &Rc<Shared>, outbox: &Rc<Outbox>, incoming: Incoming, handle: Ha
     let answered = Rc::clone(&call);
     shared.start(call, async move {
         let _room = room(&own, handle, length).await;
-        let longest = if matches!(op, Op::SetValue | Op::ChangeValues | Op::ChangeKeys) {
+        let longest = if matches!(op, Op::SetValue | Op::ChangeValues) {
             MAX_PLAIN_REQUEST.saturating_add(own.setting(Setting::MaxValueSize))
         } else {
             MAX_PLAIN_REQUEST
         };
         // It may have been told meanwhile that it took too long.
         if let Some(payload) = answered.copy_in_at_most(longest) {
-            let reply = operate(&own, &context, handle, op, &payload, length).await;
+            let reply = operate(&own, handle, op, &payload, length).await;
             answered.answer(reply);
         }
     });
@@ -338,7 +336,6 @@ async fn room(shared: &Shared, handle: HandleId, length: usize) -> Option<Room> 
 /// Carries out an operation; its answer may have `length` bytes.
 async fn operate(
     shared: &Shared,
-    context: &CallerCtx,
     handle: HandleId,
     op: Op,
     payload: &[u8],
@@ -372,16 +369,6 @@ async fn operate(
             Err(_) if payload.len() < length => Reply::Status(Err(ENOSPC)),
             Err(reply) => reply,
         },
-        Op::ChangeKeys => {
-            match (decode::<ChangeKeys>(payload), shared.identity.caller(context).await) {
-                (Ok(request), Ok(caller)) => {
-                    reply(registry.change_keys(handle, &caller, request).await, length)
-                }
-                (Err(_), _) if payload.len() < length => Reply::Status(Err(ENOSPC)),
-                (Err(reply), _) => reply,
-                (_, Err(error)) => Reply::Status(Err(error)),
-            }
-        }
         Op::DeleteValue => {
             answer!(DeleteValue, |request| registry.delete_value(handle, request).await)
         }

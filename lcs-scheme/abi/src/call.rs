@@ -69,6 +69,9 @@ pub enum Derive {
     Backup,
     /// From a key: a stream to write.
     Restore,
+    /// Keys that are made, or are there, with their values: the handle is that of the last one, with SET_VALUE if values
+    /// of it are changed, and else with what there is. In a transaction only.
+    ChangeKeys(ChangeKeys),
 }
 
 /// The operations of `call`, by their number in the first metadata word.
@@ -121,14 +124,12 @@ pub enum Op {
     Status = 22,
     /// [`ChangeValues`] → [`SetValueAnswer`], with the sequence number of the first change.
     ChangeValues = 23,
-    /// [`ChangeKeys`] → nothing. On the handle of a transaction, or of a key that was opened in one.
-    ChangeKeys = 24,
 }
 
 impl Op {
     /// The operation with this number, if there is one.
     pub fn from_raw(raw: u64) -> Option<Op> {
-        const ALL: [Op; 24] = [
+        const ALL: [Op; 23] = [
             Op::QueryValue,
             Op::QueryValues,
             Op::SetValue,
@@ -152,7 +153,6 @@ impl Op {
             Op::Finish,
             Op::Status,
             Op::ChangeValues,
-            Op::ChangeKeys,
         ];
         ALL.get(usize::try_from(raw.checked_sub(1)?).ok()?).copied()
     }
@@ -328,7 +328,8 @@ pub struct ChangeValues {
 }
 
 /// Makes keys, or finds those that are there, and changes their values, in one layer and in a transaction. If one cannot
-/// be, those before it are in the transaction, and it and those behind it are not; whoever asked aborts, or goes on.
+/// be, those before it are in the transaction, of it at most the key without its values, and nothing of those behind it;
+/// whoever asked aborts, or goes on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeKeys {
     /// The keys, in their order: whatever is made below another one comes behind it. At most [`MOST_CHANGED_KEYS`].

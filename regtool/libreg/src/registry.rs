@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lcs_abi::call::{self as abi, Derive, KeyChange, OPEN_LINK, Op};
+use lcs_abi::call::{ChangeKeys, Derive, KeyChange, OPEN_LINK, Op};
 use lcs_abi::security::Access;
 use libredox::Fd;
 use libredox::flag::{O_CLOEXEC, O_RDONLY};
@@ -83,12 +83,14 @@ impl Registry {
     ///
     /// # Errors
     /// Those of the first key that cannot be; the error does not say which one that is. EINVAL: no keys, more than 256,
-    /// or not in a transaction. ENOSPC: more than a request takes.
+    /// more than 256 KiB, or not in a transaction.
     pub fn change_keys(&self, keys: Vec<KeyChange>, layer: Option<&str>) -> Result<(), Error> {
         let layer = layer.map(str::to_owned);
-        let request = abi::ChangeKeys { keys, layer: layer.clone() };
+        let derive = Derive::ChangeKeys(ChangeKeys { keys, layer: layer.clone() });
+        // The handle of the last key is of no use to somebody who makes many.
         self.connection
-            .ask(|| call::call(self.root(), Op::ChangeKeys, &request, 0))
+            .ask(|| call::derive(self.root(), &derive))
+            .map(drop)
             .map_err(|cause| failed("", Attempt::ChangeKeys { layer }, cause))
     }
 

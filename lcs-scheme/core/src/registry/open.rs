@@ -102,7 +102,8 @@ impl<B: Backend> Registry<B> {
     /// A handle derived from another, or from the registry as a whole, for this caller.
     ///
     /// # Errors
-    /// Nothing was made. For what is not granted no source was asked to change anything.
+    /// Nothing was made, but for keys of a transaction before the one that cannot be (`ChangeKeys`). For what is not granted
+    /// no source was asked to change anything.
     pub async fn derive(
         &self,
         base: Option<HandleId>,
@@ -156,43 +157,43 @@ impl<B: Backend> Registry<B> {
                 Handle::Key(base) => self.restore(base, caller).await,
                 _ => Err(Error::BadHandle),
             },
+            Derive::ChangeKeys(request) => self.change_keys(&base, caller, request).await,
         }
     }
 
-    /// Makes keys, and changes their values, in a transaction. What comes before one that cannot be is in the transaction.
-    ///
-    /// # Errors
-    /// Those of [`derive`](Self::derive) and [`change_several`](Self::change_several) for the first key that cannot be.
-    /// `Invalid`: no keys, more than [`MOST_CHANGED_KEYS`], or not in a transaction.
-    pub async fn change_keys(
+    /// Makes keys, and changes their values, in a transaction, and gives the last one's handle. What comes before one that
+    /// cannot be is in the transaction.
+    async fn change_keys(
         &self,
-        base: HandleId,
+        base: &Handle,
         caller: &Caller,
         request: ChangeKeys,
-    ) -> Result<(), Error> {
-        let base = self.base(Some(base), caller)?;
+    ) -> Result<HandleId, Error> {
         let ChangeKeys { keys, layer } = request;
         if base.transaction().is_none() {
             return Err(Error::Invalid("several keys are changed in a transaction only"));
         }
         // Nobody else is served while nothing has to be asked for.
-        if keys.is_empty() || keys.len() > MOST_CHANGED_KEYS {
-            return Err(Error::Invalid("no keys, or too many"));
+        if keys.len() > MOST_CHANGED_KEYS {
+            return Err(Error::Invalid("too many keys"));
         }
+        let mut last = None;
         for KeyChange { path, volatile, values } in keys {
             let access =
                 if values.is_empty() { Access::MAXIMUM_ALLOWED } else { Access::SET_VALUE };
-            let asking = Asking::new(&base, caller, access.bits())?;
+            let asking = Asking::new(base, caller, access.bits())?;
             let layer = layer.as_deref();
             let making = Making { path: &path, layer, volatile, link: false, link_target: None };
-            let reached = self.open_new(&base, &asking, &making).await?;
+            let reached = self.open_new(base, &asking, &making).await?;
             let handle = self.granted(reached, &asking).await?;
             if !values.is_empty() {
                 let layer = layer.map(String::from);
                 self.change_several_of(&handle, ChangeValues { changes: values, layer }).await?;
             }
+            last = Some(handle);
         }
-        Ok(())
+        let last = last.ok_or(Error::Invalid("no keys"))?;
+        self.with(|state| state.insert(Handle::Key(Rc::new(last))))
     }
 
     /// Closes a handle. The key of the last one of an orphan is dropped.

@@ -127,8 +127,10 @@ impl Client {
         keys: &[KeyChange],
         layer: Option<&str>,
     ) -> Result<(), Error> {
-        let request = ChangeKeys { keys: keys.into(), layer: layer.map(Into::into) };
-        self.run(self.registry.change_keys(base, &system(), request))
+        let keys = ChangeKeys { keys: keys.into(), layer: layer.map(Into::into) };
+        let last = self.derive(Some(base), Derive::ChangeKeys(keys))?;
+        self.close(last);
+        Ok(())
     }
 
     /// What is there, from a key down.
@@ -226,9 +228,8 @@ fn several_keys_take_a_transaction_and_the_callers_rights() {
     let inside = client.derive(Some(transaction), open_key("Test\\There")).unwrap();
     client.change_keys(inside, &[key("X", &[text("x", b"")]), key("X\\Y", &[])], None).unwrap();
     // Another user, and a handle that may do less.
-    let request = || ChangeKeys { keys: keys.clone(), layer: None };
-    let stranger = user(4711, &[]);
-    let denied = client.run(client.registry.change_keys(transaction, &stranger, request()));
+    let derive = Derive::ChangeKeys(ChangeKeys { keys: keys.clone(), layer: None });
+    let denied = client.derive_as(&user(4711, &[]), Some(transaction), derive);
     assert!(matches!(denied, Err(Error::AccessDenied { .. })), "{denied:?}");
     let access = lcs_abi::security::Access::QUERY_VALUE.bits();
     let restrict = Derive::Restrict { access, layers: None };
