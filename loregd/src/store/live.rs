@@ -236,21 +236,8 @@ fn lost() -> io::Error {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::overlay::tests::{Operation, operation};
     use super::*;
-
-    #[derive(Clone, Debug)]
-    enum Operation {
-        SetLength(u64),
-        Write(u64, Vec<u8>),
-    }
-
-    fn operation() -> impl Strategy<Value = Operation> {
-        prop_oneof![
-            1 => (0..40_000u64).prop_map(Operation::SetLength),
-            4 => (0..20_000u64, proptest::collection::vec(any::<u8>(), 0..9000))
-                .prop_map(|(offset, data)| Operation::Write(offset, data)),
-        ]
-    }
 
     fn read(file: &impl StorageBackend) -> io::Result<Vec<u8>> {
         let mut all = vec![1; file.len()? as usize];

@@ -126,7 +126,7 @@ impl StorageBackend for Overlay {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs::File;
 
     use proptest::prelude::*;
@@ -135,12 +135,12 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Debug)]
-    enum Operation {
+    pub(in super::super) enum Operation {
         SetLength(u64),
         Write(u64, Vec<u8>),
     }
 
-    fn operation() -> impl Strategy<Value = Operation> {
+    pub(in super::super) fn operation() -> impl Strategy<Value = Operation> {
         prop_oneof![
             (0..20_000u64).prop_map(Operation::SetLength),
             (0..20_000u64, proptest::collection::vec(any::<u8>(), 0..9000))
