@@ -1,5 +1,6 @@
 //! Whether it matters how much there is: a system with a thousand keys and one with a million, side by side.
 
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -76,6 +77,9 @@ pub fn run(wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<()> {
     fill(roots[1].path(), LARGE)?;
     let [small, large] = roots;
     let mut systems = [System::start_in(small, Cores::One)?, System::start_in(large, Cores::One)?];
+    for system in &systems {
+        until_copied(system)?;
+    }
     for (name, aim) in [
         ("scale_read", 1.05),
         ("scale_open_cold", 2.0),
@@ -260,6 +264,21 @@ fn start_loregd(system: &mut System) -> anyhow::Result<f64> {
     let start = Instant::now();
     system.loregd = system.root.daemon("loregd", &["--data", &data]);
     Ok(nanoseconds(start.elapsed()))
+}
+
+/// Waits until loregd has made its first copy of the hive, which would take its share of the core and of the disk.
+fn until_copied(system: &System) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    let is_copy = |name: &str| name.starts_with("Machine.") && name.ends_with(".redb");
+    loop {
+        let backup = fs::read_dir(system.root.path().join("var/lib/loregd/backup"));
+        let mut names = backup.into_iter().flatten().flatten().map(|file| file.file_name());
+        if names.any(|name| is_copy(&name.to_string_lossy())) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "the hive is not copied");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Waits until loregd has read as a whole what it did not read at its start: a second start would do that first.
