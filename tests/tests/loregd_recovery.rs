@@ -4,14 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use hosted as _;
 use registry_tests::daemons::{
     audited, check_hives, data_directory, loregd, machine_is_up, root_directory,
 };
-use registry_tests::harness::{PATIENCE, Process, Root, binary, session_in};
+use registry_tests::eventually::eventually;
+use registry_tests::harness::{Process, Root, binary, session_in};
 use registry_tests::registry::{create, registry};
 
 fn set(path: &str, data: &[u8]) {
@@ -129,11 +128,7 @@ fn log() -> String {
 
 /// Waits until the log of loregd says this.
 fn wait_until_logged(what: &str) {
-    let end = Instant::now() + PATIENCE;
-    while !log().contains(what) {
-        assert!(Instant::now() < end, "no line says {what:?}: {}", log());
-        thread::sleep(Duration::from_millis(20));
-    }
+    eventually(what, || log().contains(what).then_some(()));
 }
 
 /// A copy of a hive that is too large to be read whenever loregd starts, and of what is in it the last value, which
@@ -166,11 +161,7 @@ fn a_large_hive_that_was_damaged_while_nobody_had_it_open_becomes_its_newest_cop
         wait_until_logged("serving 2 hives in ");
         wait_until_logged("ERROR loregd: hive Machine is damaged: ");
         wait_until_logged(&format!("hive Machine: copy {number} ("));
-        let end = Instant::now() + PATIENCE;
-        while !machine_is_up() {
-            assert!(Instant::now() < end, "Machine does not come back: {}", log());
-            thread::sleep(Duration::from_millis(20));
-        }
+        eventually("Machine comes back", || machine_is_up().then_some(()));
         assert_eq!(get(r"Machine\Kept"), b"copied");
         assert_eq!(files(&data_directory(), "Machine.redb.damaged-").len(), 1);
         assert_eq!(audited("hive-recovered").len(), 1);
@@ -193,15 +184,12 @@ fn a_large_hive_is_checked_in_service_and_before_a_copy_is_made() {
         source.end();
         // By itself, and while it is written.
         let mut source = loregd(&[]);
-        let end = Instant::now() + PATIENCE;
-        for number in 0_u64.. {
+        let mut number = 0_u64;
+        eventually("it is checked", || {
             set(r"Machine\Kept", &number.to_le_bytes());
-            if !unchecked.exists() {
-                break;
-            }
-            assert!(Instant::now() < end, "it is not checked: {}", log());
-            thread::sleep(Duration::from_millis(5));
-        }
+            number += 1;
+            (!unchecked.exists()).then_some(())
+        });
         assert!(!log().contains("damaged"), "{}", log());
         source.kill();
         check_hives();

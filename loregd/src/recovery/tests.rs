@@ -438,21 +438,21 @@ fn a_large_hive_is_checked_as_it_was_while_it_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     large(path);
-    for round in 0..4 {
+    // However few commits a slow disk lets one check see.
+    let (mut rounds, mut commits) = (0, 0);
+    while rounds < 4 || commits < 50 {
         let mut opened = open(path);
         let unchecked = opened.unchecked.take().unwrap();
         let hive = &mut opened.hive;
-        let commits = thread::scope(|scope| {
+        thread::scope(|scope| {
             let check = scope.spawn(|| unchecked.check().unwrap());
-            let mut commits = 0;
             while !check.is_finished() {
-                set(hive, 1 + commits % 50, round);
+                set(hive, 1 + commits % 50, (commits % 200) as u8);
                 commits += 1;
             }
             assert_eq!(check.join().unwrap(), Found::Sound);
-            commits
         });
-        assert!(commits > 10, "{commits}");
+        rounds += 1;
     }
 }
 

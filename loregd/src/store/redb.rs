@@ -40,15 +40,6 @@ pub struct RedbStore {
     to_be_sealed: bool,
 }
 
-/// When a database is checked as it is opened.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Checks {
-    /// Always.
-    EachTime,
-    /// When it is opened again after an error, not the first time.
-    AfterErrors,
-}
-
 enum State {
     Writable(Database),
     /// The disk did not let the database be opened for writing.
@@ -63,26 +54,34 @@ impl RedbStore {
     /// Opening writes. Where the disk is full or read-only, what is there can be read all the same: see
     /// [`Store::is_writable`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::open_with(path, Checks::EachTime)
+        let writing = path.to_owned();
+        Self::in_file(path, move || builder().create(writing), || {})
     }
 
     /// The same of a file that was read and found good just now, and is not read as a whole once more for that.
     pub(crate) fn open_examined(path: &Path) -> Result<Self, Error> {
-        Self::open_with(path, Checks::AfterErrors)
+        let writing = path.to_owned();
+        let first = move || builder().set_check_integrity_on_open(false).create(writing);
+        Self::in_file(path, first, || {})
     }
 
-    fn open_with(path: &Path, checks: Checks) -> Result<Self, Error> {
+    /// The store in this file, which `first` opens now. After an error `again` is called, and the file is opened and read
+    /// as a whole.
+    fn in_file(
+        path: &Path,
+        first: impl FnOnce() -> Result<Database, DatabaseError> + Send + 'static,
+        again: impl Fn() + Send + 'static,
+    ) -> Result<Self, Error> {
         let (writing, reading) = (path.to_owned(), path.to_owned());
-        let again = Cell::new(false);
+        let first = Cell::new(Some(first));
         let store = Self::with(
-            move || {
-                let again = again.replace(true);
-                if again {
+            move || match first.take() {
+                Some(first) => first(),
+                None => {
+                    again();
                     forget_cached(&writing)?;
+                    builder().create(&writing)
                 }
-                let mut builder = builder();
-                builder.set_check_integrity_on_open(again || checks == Checks::EachTime);
-                builder.create(&writing)
             },
             move || FileBackend::new(File::open(&reading)?),
         )?;
@@ -98,24 +97,11 @@ impl RedbStore {
         let failed = |error| Error::File { path: path.to_owned(), error };
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
         let (live, snapshots) = LiveFile::open(file)?;
-        let first = Cell::new(Some(trusting_builder().create_with_backend(live)?));
-        let (writing, reading) = (path.to_owned(), path.to_owned());
+        let database = trusting_builder().create_with_backend(live)?;
         let of_first = snapshots.clone();
-        let store = Self::with(
-            move || {
-                first.take().map_or_else(
-                    || {
-                        of_first.end();
-                        forget_cached(&writing)?;
-                        builder().create(&writing)
-                    },
-                    Ok,
-                )
-            },
-            move || FileBackend::new(File::open(&reading)?),
-        )?;
-        let store = RedbStore { file: Some(path.to_owned()), ..store };
-        Ok((store, snapshots))
+        let store = Self::in_file(path, move || Ok(database), move || of_first.end())?;
+        // As it was closed or sealed, so it is.
+        Ok((RedbStore { to_be_sealed: false, ..store }, snapshots))
     }
 
     /// A store in the database that `open` opens, now and again after an error, and that can be read through

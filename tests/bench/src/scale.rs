@@ -15,6 +15,7 @@ use libredox::flag::{O_CLOEXEC, O_RDONLY};
 use libreg::Registry;
 use loregd::hive::Hive;
 use loregd::store::RedbStore;
+use registry_tests::eventually::pause;
 use registry_tests::handles;
 use registry_tests::harness::Root;
 use registry_tests::memory::Memory;
@@ -268,25 +269,25 @@ fn start_loregd(system: &mut System) -> anyhow::Result<f64> {
 
 /// Waits until loregd has made its first copy of the hive, which would take its share of the core and of the disk.
 fn until_copied(system: &System) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
     let is_copy = |name: &str| name.starts_with("Machine.") && name.ends_with(".redb");
-    loop {
+    until("a copy of the hive", || {
         let backup = fs::read_dir(system.root.path().join("var/lib/loregd/backup"));
         let mut names = backup.into_iter().flatten().flatten().map(|file| file.file_name());
-        if names.any(|name| is_copy(&name.to_string_lossy())) {
-            return Ok(());
-        }
-        ensure!(Instant::now() < end, "the hive is not copied");
-        thread::sleep(Duration::from_millis(50));
-    }
+        Ok(names.any(|name| is_copy(&name.to_string_lossy())))
+    })
 }
 
 /// Waits until loregd has read as a whole what it did not read at its start: a second start would do that first.
 fn until_checked(system: &System) -> anyhow::Result<()> {
+    let unchecked = system.root.path().join("var/lib/loregd/Machine.unchecked");
+    until("a hive that is checked", || Ok(!unchecked.try_exists()?))
+}
+
+fn until(what: &str, is_so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let end = Instant::now() + PATIENCE;
-    while system.root.path().join("var/lib/loregd/Machine.unchecked").try_exists()? {
-        ensure!(Instant::now() < end, "the hive is not checked");
-        thread::sleep(Duration::from_millis(50));
+    while !is_so()? {
+        ensure!(Instant::now() < end, "no {what} after {PATIENCE:?}");
+        pause(Duration::from_millis(50));
     }
     Ok(())
 }

@@ -89,8 +89,7 @@ impl Process {
     ///
     /// As [`Process::succeed`].
     pub fn end(&mut self) {
-        let pid = Pid::from_raw(self.child.id() as i32).expect("a process id");
-        kill_process(pid, Signal::TERM).expect("a signal");
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("a signal");
         self.succeed();
     }
 
