@@ -4,12 +4,10 @@ use std::env;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::FromRawFd;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use libreg::{HiveState, Registry};
-use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::harness::{Process, binary, kill_daemon};
 
@@ -38,18 +36,13 @@ pub fn audited(event: &str) -> Vec<serde_json::Value> {
     lines.filter(|line: &serde_json::Value| line["event"] == event).collect()
 }
 
-/// Starts LCS, in the place of one that was killed, and waits until it serves. It ends with the thread that
-/// calls this, however that ends.
+/// Starts LCS, in the place of one that was killed, and waits until it serves.
 ///
 /// # Panics
 ///
 /// If it dies before.
 pub fn lcs() -> Process {
-    let mut command = Command::new(binary("lcs-scheme"));
-    let bind = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
-    // SAFETY: between fork and exec, `bind` makes one system call and allocates nothing.
-    unsafe { command.pre_exec(bind) };
-    Process::spawn_ready(&mut command)
+    Process::spawn_ready(&mut Command::new(binary("lcs-scheme")))
 }
 
 /// Starts loregd, with these arguments too, and waits until it serves.

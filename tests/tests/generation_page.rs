@@ -278,7 +278,7 @@ fn no_reader_sees_what_is_older_than_what_was_acknowledged_or_seen_before() {
                 }
             });
             readers.iter_mut().for_each(|reader| {
-                reader.close_input();
+                drop(reader.input());
                 reader.succeed();
             });
         },

@@ -4,11 +4,11 @@
 use std::env;
 use std::io::{BufRead, BufReader, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::process::{Command, Stdio};
+use std::process::{Command, Stdio, exit};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{panic, thread};
 
 use hosted as _;
 use lcs_abi::call::Derive;
@@ -72,8 +72,9 @@ fn go_on(path: &str, over: &AtomicBool) -> Duration {
     longest
 }
 
-/// What a hostile client does, each in threads of its own, until it is killed. It says what it came up against.
-fn attack() -> ! {
+/// What one hostile client does, each in threads of its own, until it is killed or does not find what it must. It
+/// says what it came up against.
+fn take_all() -> ! {
     let key = as_user(ALICE, ALICE, || create("CurrentUser"));
     thread::scope(|scope| {
         for size in [[1 << 20; 16].as_slice(), &[60 << 20; 4]].concat() {
@@ -81,10 +82,33 @@ fn attack() -> ! {
             scope.spawn(move || as_user(ALICE, ALICE, || flood(key, size)));
         }
         scope.spawn(|| as_user(ALICE, ALICE, queue_all));
-        scope.spawn(|| as_user(ALICE, ALICE, close_under_calls));
         scope.spawn(|| as_user(ALICE, ALICE, send_pieces));
     });
     unreachable!("its threads do not end")
+}
+
+/// What the other one does. It must not be in the process of the first: a descriptor that was closed under a call
+/// may by then be another one of its process.
+fn close_under_calls() -> ! {
+    as_user(ALICE, ALICE, || {
+        let derive = Derive::OpenKey { path: "CurrentUser".into(), access: 1, flags: 0 };
+        let derive = lcs_abi::encode(&derive);
+        for number in 0_u32.. {
+            // She may have no handle left.
+            let Ok(root) = Fd::open("/scheme/reg", O_CLOEXEC, 0).map(Fd::into_raw) else {
+                continue;
+            };
+            thread::scope(|scope| {
+                // Whatever comes of it: the descriptor may be closed already, or another one.
+                scope.spawn(|| libredox::call::dup(root, &derive).map(Fd::new));
+                let _ = libredox::call::close(root);
+            });
+            if number == 1000 {
+                println!("closed");
+            }
+        }
+    });
+    unreachable!("she does not end")
 }
 
 /// Writes what is large, and what is too large.
@@ -136,21 +160,6 @@ fn queue_all() {
     }
 }
 
-/// Closes descriptors while calls on them are under way.
-fn close_under_calls() {
-    let derive = Derive::OpenKey { path: "CurrentUser".into(), access: 1, flags: 0 };
-    let derive = lcs_abi::encode(&derive);
-    loop {
-        // She may have no handle left.
-        let Ok(root) = Fd::open("/scheme/reg", O_CLOEXEC, 0).map(Fd::into_raw) else { continue };
-        thread::scope(|scope| {
-            // Whatever comes of it: the descriptor may be closed already, or another one.
-            scope.spawn(|| libredox::call::dup(root, &derive).map(Fd::new));
-            let _ = libredox::call::close(root);
-        });
-    }
-}
-
 /// Connections that say half of something, or rubbish, or nothing, and some that go.
 fn send_pieces() {
     let mut connections = Vec::new();
@@ -188,8 +197,14 @@ fn a_client_that_takes_all_it_can_harms_only_itself_and_leaves_nothing_behind() 
         return;
     }
     session_in(lcs, |session| {
-        if env::var_os(CLIENT).is_some() {
-            attack();
+        if let Some(client) = env::var_os(CLIENT) {
+            // Her other threads would go on.
+            let tell = panic::take_hook();
+            panic::set_hook(Box::new(move |panic| {
+                tell(panic);
+                exit(1);
+            }));
+            if client == "takes" { take_all() } else { close_under_calls() }
         }
         let _loregd = loregd(&[]);
         limit("MaxHandlesPerUser", 200);
@@ -204,36 +219,49 @@ fn a_client_that_takes_all_it_can_harms_only_itself_and_leaves_nothing_behind() 
             eventually("rest", || (details().transactions == 0).then_some(details().handles));
         let (before, memory) = (descriptors(session.daemon), Memory::of(session.daemon));
 
-        let mut client = Command::new(env::current_exe().expect("this program"));
-        client.args(env::args().skip(1)).env(CLIENT, "1").stdout(Stdio::piped());
-        let mut client = client.spawn().expect("a client");
-        let lines = BufReader::new(client.stdout.take().expect("piped")).lines();
-        let mut client = Process::from(client);
+        let clients = [
+            (
+                "takes",
+                [
+                    "no more transactions",
+                    "no more in transactions",
+                    "no more handles",
+                    "flooded",
+                    "pieces",
+                ]
+                .as_slice(),
+            ),
+            ("closes", &["closed"]),
+        ];
+        let mut clients = clients.map(|(client, wanted)| {
+            let mut command = Command::new(env::current_exe().expect("this program"));
+            command.args(env::args().skip(1)).env(CLIENT, client).stdout(Stdio::piped());
+            (Process::spawn(&mut command), wanted.to_vec())
+        });
         let over = AtomicBool::new(false);
         let longest = thread::scope(|scope| {
             let system = scope.spawn(|| go_on(r"Machine\Software", &over));
             let bob = scope.spawn(|| as_user(BOB, BOB, || go_on("CurrentUser", &over)));
-            let mut wanted = vec![
-                "no more transactions",
-                "no more in transactions",
-                "no more handles",
-                "flooded",
-                "pieces",
-            ];
-            for line in lines {
-                // The first one stands behind the name of the test.
-                let line = line.expect("text");
-                wanted.retain(|wanted| !line.ends_with(*wanted));
-                if wanted.is_empty() {
-                    break;
+            for (client, wanted) in &mut clients {
+                for line in BufReader::new(client.output()).lines() {
+                    // The first one stands behind the name of the test.
+                    let line = line.expect("text");
+                    wanted.retain(|wanted| !line.ends_with(*wanted));
+                    if wanted.is_empty() {
+                        break;
+                    }
                 }
             }
             over.store(true, Ordering::Relaxed);
-            assert!(wanted.is_empty(), "the client died before {wanted:?}");
+            for (_, wanted) in &clients {
+                assert!(wanted.is_empty(), "the client died before {wanted:?}");
+            }
             [system, bob].map(|client| client.join().expect("another client"))
         });
         let during = Memory::of(session.daemon);
-        client.kill();
+        for (client, _) in &mut clients {
+            client.kill();
+        }
         eventually("the handles' return", || (details().handles == handles).then_some(()));
         eventually("the transactions' end", || (details().transactions == 0).then_some(()));
         eventually("the descriptors' return", || {

@@ -115,10 +115,9 @@ fn the_death_of_a_client_undoes_what_it_had_not_committed() {
         create(r"Machine\Key");
         let mut client = Command::new(std::env::current_exe().expect("this program"));
         client.args(std::env::args().skip(1)).env(CLIENT, "1").stdout(Stdio::null());
-        let mut client = client.spawn().expect("a client");
+        let mut client = Process::spawn(&mut client);
         eventually("a transaction", || (transactions() == 1).then_some(()));
-        client.kill().expect("a kill");
-        client.wait().expect("an end");
+        client.kill();
         eventually("no transaction", || (transactions() == 0).then_some(()));
         assert_eq!(data(r"Machine\Key"), None);
     });

@@ -1,7 +1,7 @@
 //! `regtool watch`: what it prints while others change the registry.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -42,8 +42,8 @@ impl Watcher {
     }
 
     fn unarmed(mut command: Command) -> Watcher {
-        let mut child: Child = command.stdout(Stdio::piped()).spawn().expect("regtool runs");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let mut watcher = Process::spawn(command.stdout(Stdio::piped()));
+        let output = BufReader::new(watcher.output());
         let (tell, lines) = channel();
         thread::spawn(move || {
             // It ends with the watcher, or with the test.
@@ -53,7 +53,7 @@ impl Watcher {
                 }
             }
         });
-        Watcher { lines, _process: child.into() }
+        Watcher { lines, _process: watcher }
     }
 
     fn line(&self) -> String {
@@ -169,15 +169,12 @@ fn in_the_shell_ctrl_c_ends_a_watch_and_nothing_else() {
     let system = System::start();
     system.output(&["create", "HKLM/A"]);
     let mut shell = system.regtool(&["shell"]);
-    let mut shell =
-        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("regtool runs");
-    let mut stdin = shell.stdin.take().expect("piped");
-    let mut lines =
-        BufReader::new(shell.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let mut shell = Process::spawn(shell.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let mut stdin = shell.input();
+    let mut lines = BufReader::new(shell.output()).lines().map_while(Result::ok);
     stdin.write_all(b"watch \\Machine\\A\npwd\n").expect("the shell reads");
     drop(stdin);
-    let pid = rustix::process::Pid::from_child(&shell);
-    let mut shell = Process::from(shell);
+    let pid = rustix::process::Pid::from_raw(shell.id() as i32).expect("a process id");
     let prod = || drop(system.output(&["set", "HKLM/A", "v", "1"]));
     let (tell, told) = channel();
     let reader = thread::spawn(move || {

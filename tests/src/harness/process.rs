@@ -1,16 +1,19 @@
 //! A child process that does not outlive its test.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal,
+    set_parent_process_death_signal,
+};
 
 /// How long anything that must happen may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,7 +27,7 @@ pub fn kill_daemon(root: &Path, name: &str) {
     kill_and_wait(&[pidfd_of(&root.join("run").join(name))]);
 }
 
-/// A running child; killed when dropped.
+/// A running child; killed when dropped, and when the thread that started it ends in whatever way.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -37,8 +40,19 @@ impl Process {
     ///
     /// If it cannot be started.
     pub fn spawn(command: &mut Command) -> Self {
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self { child }
+        Self::try_spawn(command).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// Starts a command, if that can be.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn try_spawn(command: &mut Command) -> io::Result<Self> {
+        let bind = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+        // SAFETY: between fork and exec, `bind` makes one system call and allocates nothing.
+        unsafe { command.pre_exec(bind) };
+        Ok(Self { child: command.spawn()? })
     }
 
     /// Starts a daemon and waits for its byte on `INIT_NOTIFY`.
@@ -93,9 +107,22 @@ impl Process {
         self.succeed();
     }
 
-    /// Ends its standard input, if that is a pipe of ours.
-    pub fn close_input(&mut self) {
-        drop(self.child.stdin.take());
+    /// Its standard input.
+    ///
+    /// # Panics
+    ///
+    /// If that is no pipe of ours, or was taken.
+    pub fn input(&mut self) -> ChildStdin {
+        self.child.stdin.take().expect("a piped input")
+    }
+
+    /// Its standard output.
+    ///
+    /// # Panics
+    ///
+    /// If that is no pipe of ours, or was taken.
+    pub fn output(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("a piped output")
     }
 
     /// Waits for its end; `None` when `patience` ran out.
@@ -136,12 +163,6 @@ impl Process {
                 status.signal()
             ),
         }
-    }
-}
-
-impl From<Child> for Process {
-    fn from(child: Child) -> Self {
-        Self { child }
     }
 }
 

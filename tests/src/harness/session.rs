@@ -97,13 +97,13 @@ fn run<F: FnOnce(Session)>(
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);
     }
-    match command.spawn() {
+    match Process::try_spawn(&mut command) {
         Err(error) if user.is_some() && error.kind() == ErrorKind::PermissionDenied => {
             skipped(format_args!("another user cannot run {}", program.display()));
         }
         Err(error) => panic!("{command:?}: {error}"),
-        Ok(child) => {
-            Process::from(child).succeed_within(patience);
+        Ok(mut child) => {
+            child.succeed_within(patience);
             let mut text = String::new();
             said.rewind().and_then(|()| said.read_to_string(&mut text)).expect("what it said");
             assert!(text.contains(" 1 passed"), "{test} is no test that has a session: {text}");

@@ -25,15 +25,9 @@ impl Reader {
     pub fn start(number: usize) -> Reader {
         let mut command = Command::new(binary("value-reader"));
         command.arg("histories").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("value-reader");
-        let (tasks, answers) = (child.stdin.take(), child.stdout.take());
-        let answers = BufReader::new(answers.expect("its standard output"));
-        Reader {
-            number,
-            tasks: tasks.expect("its standard input"),
-            answers,
-            _process: child.into(),
-        }
+        let mut process = Process::spawn(&mut command);
+        let (tasks, answers) = (process.input(), BufReader::new(process.output()));
+        Reader { number, tasks, answers, _process: process }
     }
 
     /// Has it read in these keys.

@@ -186,9 +186,8 @@ fn a_backup_that_a_signal_ends_leaves_nothing_behind() {
         system.output(&["check", "HKLM/Large"]);
         kill_process(source, Signal::STOP).expect("a signal");
         let mut backup = system.regtool(&["backup", "HKLM/Large", "-o", text(&file)]);
-        let backup = backup.stderr(Stdio::null()).spawn().expect("regtool runs");
+        let mut backup = Process::spawn(backup.stderr(Stdio::null()));
         let pid = Pid::from_raw(backup.id() as i32).expect("a process id");
-        let mut backup = Process::from(backup);
         let begun = || (names(&directory).len() > expected.len()).then_some(());
         eventually("the file of a backup", begun);
         kill_process(pid, signal).expect("a signal");
