@@ -9,7 +9,7 @@ use std::process::Command;
 
 use libreg::{HiveState, Registry};
 
-use crate::harness::{Process, binary, kill_daemon};
+use crate::harness::{Process, binary, bind, kill_daemon};
 
 /// The root that this process lives in.
 ///
@@ -36,13 +36,14 @@ pub fn audited(event: &str) -> Vec<serde_json::Value> {
     lines.filter(|line: &serde_json::Value| line["event"] == event).collect()
 }
 
-/// Starts LCS, in the place of one that was killed, and waits until it serves.
+/// Starts LCS, in the place of one that was killed, and waits until it serves. It ends with the thread that
+/// calls this, however that ends.
 ///
 /// # Panics
 ///
 /// If it dies before.
 pub fn lcs() -> Process {
-    Process::spawn_ready(&mut Command::new(binary("lcs-scheme")))
+    Process::spawn_ready(bind(&mut Command::new(binary("lcs-scheme"))))
 }
 
 /// Starts loregd, with these arguments too, and waits until it serves.

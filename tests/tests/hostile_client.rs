@@ -21,7 +21,7 @@ use libreg::{Access, Error, Key, SetValue, ValueType};
 use registry_tests::daemons::{loregd, root_directory};
 use registry_tests::eventually::eventually;
 use registry_tests::handles;
-use registry_tests::harness::{Process, Root, session_in};
+use registry_tests::harness::{Process, Root, bind, session_in};
 use registry_tests::memory::{Memory, descriptors};
 use registry_tests::puppet::{Decision, Puppet};
 use registry_tests::registry::{create, registry};
@@ -236,7 +236,7 @@ fn a_client_that_takes_all_it_can_harms_only_itself_and_leaves_nothing_behind() 
         let mut clients = clients.map(|(client, wanted)| {
             let mut command = Command::new(env::current_exe().expect("this program"));
             command.args(env::args().skip(1)).env(CLIENT, client).stdout(Stdio::piped());
-            (Process::spawn(&mut command), wanted.to_vec())
+            (Process::spawn(bind(&mut command)), wanted.to_vec())
         });
         let over = AtomicBool::new(false);
         let longest = thread::scope(|scope| {

@@ -10,7 +10,7 @@ use lcs_abi::rsi::{Changes, Mutation, Request};
 use libredox::errno::{EAGAIN, EINVAL, EIO, ETIMEDOUT};
 use libreg::{Access, CreateKey, Error, Key, SetValue, Transaction, TransactionState, ValueType};
 use registry_tests::eventually::eventually;
-use registry_tests::harness::{Process, Root, session_in};
+use registry_tests::harness::{Process, Root, bind, session_in};
 use registry_tests::puppet::{Decision, Puppet};
 use registry_tests::registry::{create, registry};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -115,7 +115,7 @@ fn the_death_of_a_client_undoes_what_it_had_not_committed() {
         create(r"Machine\Key");
         let mut client = Command::new(std::env::current_exe().expect("this program"));
         client.args(std::env::args().skip(1)).env(CLIENT, "1").stdout(Stdio::null());
-        let mut client = Process::spawn(&mut client);
+        let mut client = Process::spawn(bind(&mut client));
         eventually("a transaction", || (transactions() == 1).then_some(()));
         client.kill();
         eventually("no transaction", || (transactions() == 0).then_some(()));

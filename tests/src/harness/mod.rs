@@ -8,7 +8,7 @@ mod system;
 pub mod terminal;
 
 pub use mount::Mount;
-pub use process::{PATIENCE, Process, kill_daemon};
+pub use process::{PATIENCE, Process, bind, kill_daemon};
 pub use root::{Root, binary};
 pub use session::{Session, session, session_as, session_in, session_of_rounds};
 pub use system::{System, User};

@@ -27,7 +27,15 @@ pub fn kill_daemon(root: &Path, name: &str) {
     kill_and_wait(&[pidfd_of(&root.join("run").join(name))]);
 }
 
-/// A running child; killed when dropped, and when the thread that started it ends in whatever way.
+/// Has a command's process end with the thread that starts it, however that ends: also where this process is
+/// killed, and nothing is dropped.
+pub fn bind(command: &mut Command) -> &mut Command {
+    let bind = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+    // SAFETY: between fork and exec, `bind` makes one system call and allocates nothing.
+    unsafe { command.pre_exec(bind) }
+}
+
+/// A running child; killed when dropped.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -49,9 +57,6 @@ impl Process {
     ///
     /// The system's.
     pub fn try_spawn(command: &mut Command) -> io::Result<Self> {
-        let bind = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
-        // SAFETY: between fork and exec, `bind` makes one system call and allocates nothing.
-        unsafe { command.pre_exec(bind) };
         Ok(Self { child: command.spawn()? })
     }
 

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{PATIENCE, Process, Root, skipped};
+use super::{PATIENCE, Process, Root, bind, skipped};
 
 const BODY_OF: &str = "REGISTRY_TEST_BODY";
 const DAEMON: &str = "REGISTRY_TEST_DAEMON";
@@ -97,7 +97,7 @@ fn run<F: FnOnce(Session)>(
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);
     }
-    match Process::try_spawn(&mut command) {
+    match Process::try_spawn(bind(&mut command)) {
         Err(error) if user.is_some() && error.kind() == ErrorKind::PermissionDenied => {
             skipped(format_args!("another user cannot run {}", program.display()));
         }
