@@ -17,7 +17,7 @@ pub(super) struct Numbers {
 }
 
 /// Finds out the [`Numbers`] of a step: it is shown all of its mutations.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Numbering {
     mutations: u64,
     /// Some make entries that have no numbers from elsewhere.

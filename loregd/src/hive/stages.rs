@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use lcs_abi::rsi::{Answer, Changes, Mutation, Request, SourceError};
 
+use super::numbers::Numbering;
 use crate::Error;
 
 /// How much of a stage is in memory before it goes to a file, in bytes.
@@ -141,6 +142,8 @@ pub(crate) struct Stage {
     file: Option<StageFile>,
     /// The others.
     in_memory: Vec<u8>,
+    /// What is known of the numbers of all.
+    numbering: Numbering,
     /// Some could not be kept.
     is_broken: bool,
 }
@@ -152,6 +155,7 @@ impl Stage {
         path: impl Fn() -> Option<PathBuf>,
     ) -> Result<(), Error> {
         self.is_whole()?;
+        mutations.iter().for_each(|mutation| self.numbering.add(mutation));
         let part = lcs_abi::encode(mutations);
         let length = u32::try_from(part.len()).map_err(|_| SourceError::TooLarge)?;
         self.in_memory.extend(length.to_le_bytes());
@@ -248,6 +252,18 @@ pub(super) enum Mutations<'a> {
 }
 
 impl Mutations<'_> {
+    /// Shows the numbering all of them.
+    pub(super) fn numbering(self) -> Numbering {
+        match self {
+            Mutations::Here(mutations) => {
+                let mut numbering = Numbering::default();
+                mutations.iter().for_each(|mutation| numbering.add(mutation));
+                numbering
+            }
+            Mutations::Staged(stage) => stage.numbering.clone(),
+        }
+    }
+
     /// Shows `take` all of them, in order, until it fails.
     pub(super) fn each(
         self,

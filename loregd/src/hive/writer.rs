@@ -9,7 +9,6 @@ use lcs_abi::rsi::{Answer, Changes, Condition, KeyRecord, Request, SourceError};
 
 use super::both::{Committed, Home, Steps, Working};
 use super::ledger::Ledger;
-use super::numbers::Numbering;
 use super::rows::{self, FORMAT, HiveRow, Kind};
 use super::stages::{Mutations, Stage, Stages};
 use super::step::Step;
@@ -358,12 +357,7 @@ fn apply(
     mutations: Mutations,
     first_sequence: u64,
 ) -> Result<u64, Error> {
-    let mut numbering = Numbering::default();
-    mutations.each(&mut |mutation| {
-        numbering.add(mutation);
-        Ok(())
-    })?;
-    let numbers = numbering.from(first_sequence)?;
+    let numbers = mutations.numbering().from(first_sequence)?;
     for (index, condition) in (0..).zip(conditions) {
         if !step.holds(condition)? {
             return Err(SourceError::ConditionFailed(index).into());

@@ -97,17 +97,17 @@ impl State {
             || child && self.watches.some_on_children(slot, chain.key)
     }
 
-    /// What of all that is touched somebody may want to know.
-    fn concerning(&self, slot: SlotId, touches: Vec<Touch>) -> Vec<Touch> {
-        let mut known: HashMap<(Guid, bool), bool> = HashMap::new();
-        let concerns = |touch: &Touch| {
-            let child = matches!(touch.of, Touched::Child(_));
-            let answer = known.entry((touch.chain.key, child));
-            *answer.or_insert_with(|| self.concerns(slot, &touch.chain, child))
+    /// What of all that is going to be touched somebody may want to know.
+    fn touches(&self, slot: SlotId, writes: Writes<'_>) -> Vec<Touch> {
+        let writes = match writes {
+            Writes::Step(writes) => Some(writes),
+            Writes::Transaction(site) => self.transactions.writes(site),
+            Writes::Nothing => None,
         };
-        let mut concerning = touches;
-        concerning.retain(concerns);
-        concerning
+        match writes.filter(|_| self.watches.some_in(slot)) {
+            Some(writes) => writes.touches(|chain, child| self.concerns(slot, chain, child)),
+            None => Vec::new(),
+        }
     }
 }
 
@@ -119,9 +119,7 @@ impl<B: Backend> Registry<B> {
         writes: Writes<'_>,
     ) -> Watched<'a> {
         let (under_way, earlier) = self.begin_step(slot);
-        let some = self.with(|state| state.watches.some_in(slot));
-        let touches = if some { writes.with(self, WriteSet::touches) } else { Vec::new() };
-        let touches = self.with(|state| state.concerning(slot, touches));
+        let touches = self.with(|state| state.touches(slot, writes));
         let mut watched = Watched { _under_way: under_way, ..Watched::default() };
         if touches.is_empty() {
             return watched;

@@ -85,26 +85,40 @@ impl WriteSet {
         }
     }
 
-    /// All that it touches, in the order of the last operations.
-    pub(in super::super) fn touches(&self) -> Vec<Touch> {
-        let chain = |key: &Guid| self.chains.get(key).cloned();
-        let touch = |order, key: &Guid, of| Some(Touch { order, chain: chain(key)?, of });
-        let children = self.entries.iter().filter_map(|((parent, name), layers)| {
-            touch(last(layers), parent, Touched::Child(name.clone()))
-        });
-        let values = self.values.iter().filter_map(|((key, name), layers)| {
-            touch(last(layers), key, Touched::Value(name.clone()))
-        });
-        let blankets = self
-            .blankets
-            .iter()
-            .filter_map(|(key, layers)| touch(last(layers), key, Touched::Values));
-        let security = self
-            .security
-            .iter()
-            .filter_map(|(key, (order, ..))| touch(*order, key, Touched::Security));
-        let mut touches: Vec<Touch> =
-            children.chain(values).chain(blankets).chain(security).collect();
+    /// What it touches, in the order of the last operations: of the keys of which `concerns` says so, given the way to
+    /// one, and whether it is about a child.
+    pub(in super::super) fn touches(
+        &self,
+        concerns: impl Fn(&Rc<Chain>, bool) -> bool,
+    ) -> Vec<Touch> {
+        let mut touches = Vec::new();
+        // All of one key stand together.
+        let mut last: Option<(Guid, bool, Option<Rc<Chain>>)> = None;
+        let mut touch =
+            |key: &Guid, is_child, order: &dyn Fn() -> u64, of: &dyn Fn() -> Touched| {
+                let chain = match &last {
+                    Some((known, child, chain)) if (known, *child) == (key, is_child) => chain,
+                    _ => {
+                        let chain = self.chains.get(key).filter(|chain| concerns(chain, is_child));
+                        &last.insert((*key, is_child, chain.cloned())).2
+                    }
+                };
+                if let Some(chain) = chain {
+                    touches.push(Touch { order: order(), chain: Rc::clone(chain), of: of() });
+                }
+            };
+        for ((parent, name), layers) in &self.entries {
+            touch(parent, true, &|| last_of(layers), &|| Touched::Child(name.clone()));
+        }
+        for ((key, name), layers) in &self.values {
+            touch(key, false, &|| last_of(layers), &|| Touched::Value(name.clone()));
+        }
+        for (key, layers) in &self.blankets {
+            touch(key, false, &|| last_of(layers), &|| Touched::Values);
+        }
+        for (key, (order, ..)) in &self.security {
+            touch(key, false, &|| *order, &|| Touched::Security);
+        }
         touches.sort_by_key(|touch| touch.order);
         touches
     }
@@ -164,6 +178,6 @@ impl WriteSet {
 }
 
 /// The place of the last of these mutations.
-fn last(layers: &ByLayer) -> u64 {
+fn last_of(layers: &ByLayer) -> u64 {
     layers.values().map(|pending| pending.order).max().unwrap_or_default()
 }
