@@ -25,7 +25,7 @@ impl Registry {
     /// EBUSY: the user has MaxTransactionsPerUser of them.
     pub fn begin(&self) -> Result<Transaction, Error> {
         call::derive(self.root(), &Derive::BeginTransaction)
-            .map(|handle| Transaction { inside: Registry::with_root(handle) })
+            .map(|handle| Transaction { inside: Registry::of_transaction(handle) })
             .map_err(|cause| failed("", Attempt::Begin, cause))
     }
 }

@@ -43,6 +43,8 @@ fn now() -> u64 {
 /// A root, and what is known of the LCS behind it.
 pub(crate) struct Connection {
     pub(crate) root: Fd,
+    /// The root is a transaction's.
+    pub(crate) is_of_transaction: bool,
     page: OnceLock<Option<Page>>,
     /// When LCS was asked last what it has answered.
     confirmed: AtomicU64,
@@ -52,9 +54,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(root: Fd) -> Arc<Connection> {
+    pub(crate) fn new(root: Fd, is_of_transaction: bool) -> Arc<Connection> {
         Arc::new(Connection {
             root,
+            is_of_transaction,
             page: OnceLock::new(),
             confirmed: AtomicU64::new(NEVER),
             keeps: AtomicBool::new(true),

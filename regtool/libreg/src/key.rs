@@ -72,6 +72,11 @@ impl Key {
         &self.handle
     }
 
+    /// Whether the key was opened in a transaction.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.kept.connection().is_of_transaction
+    }
+
     /// The path by which the key was opened.
     pub fn path(&self) -> &str {
         &self.path

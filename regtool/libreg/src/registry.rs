@@ -27,7 +27,11 @@ impl Registry {
     }
 
     pub(crate) fn with_root(root: Fd) -> Registry {
-        Registry { connection: Connection::new(root) }
+        Registry { connection: Connection::new(root, false) }
+    }
+
+    pub(crate) fn of_transaction(root: Fd) -> Registry {
+        Registry { connection: Connection::new(root, true) }
     }
 
     pub(crate) fn root(&self) -> &Fd {

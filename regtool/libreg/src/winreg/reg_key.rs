@@ -9,9 +9,10 @@ use super::enumerate::{EnumKeys, EnumKeysOsString, EnumValues, EnumValuesOsStrin
 use super::enums::*;
 use super::metadata::{FileTime, RegKeyMetadata};
 use super::transaction::Transaction;
+use super::tree::{self, Tree};
 use super::types::{FromRegValue, ToRegValue};
 use super::value::RegValue;
-use super::{io_error, text, tree};
+use super::{io_error, text};
 use crate::windows::{self, Value, names};
 use crate::{Access, CreateKey, Key, NamedValueRef, Registry, SetValue};
 
@@ -36,8 +37,6 @@ const IGNORED: u32 = KEY_WOW64_RES;
 /// A key that is open, or one of those that need not be opened.
 pub struct RegKey {
     place: Place,
-    /// It is in a transaction.
-    transacted: bool,
 }
 
 enum Place {
@@ -78,14 +77,14 @@ impl HKEY {
 /// A key of ours, with all that `winreg` lacks: layers, watches, explanations, rights, backups.
 impl From<Key> for RegKey {
     fn from(key: Key) -> RegKey {
-        RegKey { place: Place::Open(key), transacted: false }
+        RegKey { place: Place::Open(key) }
     }
 }
 
 impl RegKey {
     /// A key that is always open.
     pub const fn predef(hkey: HKEY) -> RegKey {
-        RegKey { place: Place::Predefined(hkey), transacted: false }
+        RegKey { place: Place::Predefined(hkey) }
     }
 
     /// The key as ours, with these rights, and so with all that `winreg` lacks.
@@ -165,7 +164,7 @@ impl RegKey {
     ) -> io::Result<RegKey> {
         let opened = self.open(&super::path(path.as_ref())?, access(perms), options);
         let key = opened.map_err(io_error)?;
-        Ok(RegKey { place: Place::Open(key), transacted: self.transacted })
+        Ok(key.into())
     }
 
     /// Opens a key below this one in a transaction, for reading.
@@ -211,7 +210,7 @@ impl RegKey {
         } else {
             registry.open_link(&path, access(perms))
         };
-        opened.map(|key| RegKey { place: Place::Open(key), transacted: true }).map_err(io_error)
+        opened.map(RegKey::from).map_err(io_error)
     }
 
     /// Makes a key below this one, with those that lead to it, or opens it if it is there, with all rights.
@@ -248,17 +247,16 @@ impl RegKey {
         match &self.place {
             Place::Open(key) if below.is_empty() => {
                 let opened = key.open_key("", access(perms)).map_err(io_error)?;
-                let key = RegKey { place: Place::Open(opened), transacted: self.transacted };
-                Ok((key, REG_OPENED_EXISTING_KEY))
+                Ok((opened.into(), REG_OPENED_EXISTING_KEY))
             }
             Place::Open(key) => {
                 let create =
                     |path: &str, access, how: &CreateKey| key.create_key(path, access, how);
-                created(&below, options, perms, self.transacted, create)
+                created(&below, options, perms, create)
             }
             Place::Predefined(_) => {
                 let registry = Registry::open().map_err(io_error)?;
-                created(&self.path_of(&below), options, perms, false, |path, access, how| {
+                created(&self.path_of(&below), options, perms, |path, access, how| {
                     registry.create_key(path, access, how)
                 })
             }
@@ -303,21 +301,20 @@ impl RegKey {
     ) -> io::Result<(RegKey, RegDisposition)> {
         let path = self.path_of(&super::path(path.as_ref())?);
         let registry = t.inside.registry();
-        created(&path, options, perms, true, |path, access, how| {
-            registry.create_key(path, access, how)
-        })
+        created(&path, options, perms, |path, access, how| registry.create_key(path, access, how))
     }
 
     /// Writes the values and keys of a key below this one, or of this one, into another key: all or nothing, if that is
-    /// not in a transaction already.
+    /// not in a transaction already. What is there when this begins is copied, also where the other key is below the first.
     ///
     /// # Errors
-    /// `NotFound`, `PermissionDenied`.
+    /// `NotFound`, `PermissionDenied`; `InvalidInput`: the other key is volatile and something copied is not.
     pub fn copy_tree<P: AsRef<OsStr>>(&self, path: P, dest: &RegKey) -> io::Result<()> {
         let reads = Access::ENUMERATE_SUB_KEYS | Access::QUERY_VALUE;
         let from = self.open(&super::path(path.as_ref())?, reads, 0).map_err(io_error)?;
         let writes = Access::SET_VALUE | Access::CREATE_SUB_KEY;
-        dest.at_once("", writes, |to| tree::copy(&from, to))
+        let tree = Tree::of(&from).map_err(io_error)?;
+        dest.at_once("", writes, |to| tree.write(to))
     }
 
     /// How much there is in the key, and when it was written last.
@@ -449,7 +446,7 @@ impl RegKey {
         access: Access,
         work: impl FnOnce(&Key) -> Result<(), crate::Error>,
     ) -> io::Result<()> {
-        if self.transacted {
+        if matches!(&self.place, Place::Open(key) if key.is_in_transaction()) {
             return self.open(path, access, 0).and_then(|key| work(&key)).map_err(io_error);
         }
         let transaction = Transaction::new()?;
@@ -589,7 +586,6 @@ fn created(
     path: &str,
     options: u32,
     perms: u32,
-    transacted: bool,
     create: impl Fn(&str, Access, &CreateKey) -> Result<Key, crate::Error>,
 ) -> io::Result<(RegKey, RegDisposition)> {
     if options & REG_OPTION_CREATE_LINK != 0 {
@@ -614,7 +610,7 @@ fn created(
     let key = key.map_err(io_error)?;
     let created = key.info().map_err(io_error)?.created;
     let disposition = if created { REG_CREATED_NEW_KEY } else { REG_OPENED_EXISTING_KEY };
-    Ok((RegKey { place: Place::Open(key), transacted }, disposition))
+    Ok((key.into(), disposition))
 }
 
 impl fmt::Debug for RegKey {
