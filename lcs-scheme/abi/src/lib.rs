@@ -64,16 +64,18 @@ impl core::fmt::Display for Malformed {
 
 impl core::error::Error for Malformed {}
 
+/// How much room an encoding gets at first, in bytes. Most fit; one that begins without any grows four times before.
+const ROOM: usize = 128;
+
 /// Encodes one message.
 pub fn encode<T: Serialize>(message: &T) -> alloc::vec::Vec<u8> {
-    // The only errors of postcard's writer are a full buffer, which a Vec has not, and sequences of
-    // unknown length, which no type here contains.
-    postcard::to_allocvec(message).unwrap_or_default()
+    encode_onto(alloc::vec::Vec::with_capacity(ROOM), message)
 }
 
 /// Encodes one message behind what is there.
 pub fn encode_onto<T: Serialize>(bytes: alloc::vec::Vec<u8>, message: &T) -> alloc::vec::Vec<u8> {
-    // As above, there is nothing that can fail.
+    // The only errors of postcard's writer are a full buffer, which a Vec has not, and sequences of
+    // unknown length, which no type here contains.
     postcard::to_extend(message, bytes).unwrap_or_default()
 }
 
