@@ -252,7 +252,7 @@ pub(super) enum Mutations<'a> {
 }
 
 impl Mutations<'_> {
-    /// Shows the numbering all of them.
+    /// A numbering that was shown all of them.
     pub(super) fn numbering(self) -> Numbering {
         match self {
             Mutations::Here(mutations) => {
