@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use registry_tests::harness::{PATIENCE, Process, System};
-use rustix::process::{Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// How long a watcher is given to say something before it is given more to tell.
@@ -174,7 +174,6 @@ fn in_the_shell_ctrl_c_ends_a_watch_and_nothing_else() {
     let mut lines = BufReader::new(shell.output()).lines().map_while(Result::ok);
     stdin.write_all(b"watch \\Machine\\A\npwd\n").expect("the shell reads");
     drop(stdin);
-    let pid = rustix::process::Pid::from_raw(shell.id() as i32).expect("a process id");
     let prod = || drop(system.output(&["set", "HKLM/A", "v", "1"]));
     let (tell, told) = channel();
     let reader = thread::spawn(move || {
@@ -190,7 +189,7 @@ fn in_the_shell_ctrl_c_ends_a_watch_and_nothing_else() {
         }
     };
     assert_eq!(first.as_deref(), Some("set             Machine\\A  v = 1"));
-    kill_process(pid, Signal::INT).expect("a signal");
+    shell.signal(Signal::INT);
     shell.succeed();
     assert_eq!(reader.join().expect("lines").as_deref(), Some("\\"));
 }

@@ -28,7 +28,11 @@ pub(super) struct Numbering {
 }
 
 impl Numbering {
-    pub(super) fn add(&mut self, mutation: &Mutation) {
+    pub(super) fn add(&mut self, mutations: &[Mutation]) {
+        mutations.iter().for_each(|mutation| self.add_one(mutation));
+    }
+
+    fn add_one(&mut self, mutation: &Mutation) {
         self.mutations += 1;
         self.makes_entries |= makes_entry(mutation);
         let Some(number) = from_elsewhere(mutation) else { return };
@@ -112,7 +116,7 @@ mod tests {
 
     fn numbers(mutations: &[Mutation], first: u64) -> Result<Numbers, Error> {
         let mut numbering = Numbering::default();
-        mutations.iter().for_each(|mutation| numbering.add(mutation));
+        numbering.add(mutations);
         numbering.from(first)
     }
 

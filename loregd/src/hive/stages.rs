@@ -155,7 +155,7 @@ impl Stage {
         path: impl Fn() -> Option<PathBuf>,
     ) -> Result<(), Error> {
         self.is_whole()?;
-        mutations.iter().for_each(|mutation| self.numbering.add(mutation));
+        self.numbering.add(mutations);
         let part = lcs_abi::encode(mutations);
         let length = u32::try_from(part.len()).map_err(|_| SourceError::TooLarge)?;
         self.in_memory.extend(length.to_le_bytes());
@@ -257,7 +257,7 @@ impl Mutations<'_> {
         match self {
             Mutations::Here(mutations) => {
                 let mut numbering = Numbering::default();
-                mutations.iter().for_each(|mutation| numbering.add(mutation));
+                numbering.add(mutations);
                 numbering
             }
             Mutations::Staged(stage) => stage.numbering.clone(),

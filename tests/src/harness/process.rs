@@ -102,13 +102,22 @@ impl Process {
         self.child.wait().expect("waiting for a child");
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a signal");
+    }
+
     /// Tells it to end (SIGTERM), and waits for a successful end.
     ///
     /// # Panics
     ///
     /// As [`Process::succeed`].
     pub fn end(&mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("a signal");
+        self.signal(Signal::TERM);
         self.succeed();
     }
 

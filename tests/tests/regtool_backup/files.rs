@@ -187,10 +187,9 @@ fn a_backup_that_a_signal_ends_leaves_nothing_behind() {
         kill_process(source, Signal::STOP).expect("a signal");
         let mut backup = system.regtool(&["backup", "HKLM/Large", "-o", text(&file)]);
         let mut backup = Process::spawn(backup.stderr(Stdio::null()));
-        let pid = Pid::from_raw(backup.id() as i32).expect("a process id");
         let begun = || (names(&directory).len() > expected.len()).then_some(());
         eventually("the file of a backup", begun);
-        kill_process(pid, signal).expect("a signal");
+        backup.signal(signal);
         let status = backup.wait(registry_tests::harness::PATIENCE).expect("an end");
         kill_process(source, Signal::CONT).expect("a signal");
         assert_eq!(status.signal(), Some(signal.as_raw()));

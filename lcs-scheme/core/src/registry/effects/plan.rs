@@ -82,11 +82,7 @@ impl Writes<'_> {
         registry: &Registry<B>,
         f: impl FnOnce(&WriteSet) -> R,
     ) -> R {
-        match self {
-            Writes::Step(writes) => f(writes),
-            Writes::Transaction(site) => registry.with_writes(site, f).unwrap_or_default(),
-            Writes::Nothing => R::default(),
-        }
+        registry.with(|state| state.writes(self).map(f)).unwrap_or_default()
     }
 }
 
@@ -97,14 +93,17 @@ impl State {
             || child && self.watches.some_on_children(slot, chain.key)
     }
 
-    /// What of all that is going to be touched somebody may want to know.
-    fn touches(&self, slot: SlotId, writes: Writes<'_>) -> Vec<Touch> {
-        let writes = match writes {
+    fn writes<'a>(&'a self, writes: Writes<'a>) -> Option<&'a WriteSet> {
+        match writes {
             Writes::Step(writes) => Some(writes),
             Writes::Transaction(site) => self.transactions.writes(site),
             Writes::Nothing => None,
-        };
-        match writes.filter(|_| self.watches.some_in(slot)) {
+        }
+    }
+
+    /// What of all that is going to be touched somebody may want to know.
+    fn touches(&self, slot: SlotId, writes: Writes<'_>) -> Vec<Touch> {
+        match self.writes(writes).filter(|_| self.watches.some_in(slot)) {
             Some(writes) => writes.touches(|chain, child| self.concerns(slot, chain, child)),
             None => Vec::new(),
         }
