@@ -113,35 +113,32 @@ fn one_user_cannot_have_all_descriptors_of_lcs() {
 
 #[test]
 fn loregd_serves_or_ends_with_the_reason_in_its_log_however_few_descriptors_it_has() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let (mut served, mut ended) = (0, 0);
-            for descriptors in 5..=24 {
-                let mut command = limited(descriptors, "loregd");
-                let mut source = Process::spawn(command.arg("--data").arg(data_directory()));
-                let end = eventually("service or an end", || {
-                    let end = source.wait(Duration::ZERO);
-                    (end.is_some() || machine_is_up()).then_some(end)
-                });
-                match end {
-                    None => {
-                        served += 1;
-                        source.kill();
-                        eventually("its end", || (!machine_is_up()).then_some(()));
-                    }
-                    Some(status) => {
-                        ended += 1;
-                        assert!(!status.success(), "{descriptors}: {status}");
-                    }
+    session_in(Root::lcs, |_| {
+        let (mut served, mut ended) = (0, 0);
+        for descriptors in 5..=24 {
+            let mut command = limited(descriptors, "loregd");
+            let mut source = Process::spawn(command.arg("--data").arg(data_directory()));
+            let end = eventually("service or an end", || {
+                let end = source.wait(Duration::ZERO);
+                (end.is_some() || machine_is_up()).then_some(end)
+            });
+            match end {
+                None => {
+                    served += 1;
+                    source.kill();
+                    eventually("its end", || (!machine_is_up()).then_some(()));
+                }
+                Some(status) => {
+                    ended += 1;
+                    assert!(!status.success(), "{descriptors}: {status}");
                 }
             }
-            assert!(served > 0 && ended > 0, "served {served} times, ended {ended} times");
-            let log = log("loregd.log");
-            assert!(log.contains("Too many open files"), "{log}");
-            check_hives();
-            let _loregd = loregd(&[]);
-            put(&create(r"Machine\Key"), &[1]);
-        },
-    );
+        }
+        assert!(served > 0 && ended > 0, "served {served} times, ended {ended} times");
+        let log = log("loregd.log");
+        assert!(log.contains("Too many open files"), "{log}");
+        check_hives();
+        let _loregd = loregd(&[]);
+        put(&create(r"Machine\Key"), &[1]);
+    });
 }

@@ -19,7 +19,7 @@ use registry_tests::daemons::{self, kill, loregd, root_directory};
 use registry_tests::dice::{Dice, setting};
 use registry_tests::eventually::{eventually, pause};
 use registry_tests::handles;
-use registry_tests::harness::{PATIENCE, Process, binary, session_in};
+use registry_tests::harness::{PATIENCE, Process, Root, binary, session_in};
 use registry_tests::registry::{call, create, registry};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -44,50 +44,47 @@ fn map(handle: &Fd, length: usize, prot: u32, flags: u32, offset: u64) -> Result
 
 #[test]
 fn a_root_shows_its_page_to_be_read_and_in_no_other_way() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let _source = loregd(&[]);
-            let root = handles::root();
-            let page = |length, prot, flags, offset| map(&root, length, prot, flags, offset);
-            for (length, prot, flags, offset) in [
-                (GENERATION_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, 0),
-                (GENERATION_PAGE, PROT_WRITE, MAP_SHARED, 0),
-                (GENERATION_PAGE, PROT_READ, MAP_PRIVATE, 0),
-                (GENERATION_PAGE + 1, PROT_READ, MAP_SHARED, 0),
-                (GENERATION_PAGE, PROT_READ, MAP_SHARED, GENERATION_PAGE as u64),
-            ] {
-                assert_eq!(page(length, prot, flags, offset), Err(EINVAL));
-            }
-            let key = handles::create(&root, PATH).expect("a key");
-            assert_eq!(map(&key, GENERATION_PAGE, PROT_READ, MAP_SHARED, 0), Err(EOPNOTSUPP));
-            let mapped = page(GENERATION_PAGE, PROT_READ, MAP_SHARED, 0).expect("the page");
-            // SAFETY: the mapping is ours, and may not be made writable.
-            let made_writable = unsafe {
-                libc::mprotect(mapped.cast(), GENERATION_PAGE, libc::PROT_READ | libc::PROT_WRITE)
-            };
-            let errno = std::io::Error::last_os_error().raw_os_error();
-            assert_eq!((made_writable, errno), (-1, Some(EACCES)));
+    session_in(Root::lcs, |_| {
+        let _source = loregd(&[]);
+        let root = handles::root();
+        let page = |length, prot, flags, offset| map(&root, length, prot, flags, offset);
+        for (length, prot, flags, offset) in [
+            (GENERATION_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, 0),
+            (GENERATION_PAGE, PROT_WRITE, MAP_SHARED, 0),
+            (GENERATION_PAGE, PROT_READ, MAP_PRIVATE, 0),
+            (GENERATION_PAGE + 1, PROT_READ, MAP_SHARED, 0),
+            (GENERATION_PAGE, PROT_READ, MAP_SHARED, GENERATION_PAGE as u64),
+        ] {
+            assert_eq!(page(length, prot, flags, offset), Err(EINVAL));
+        }
+        let key = handles::create(&root, PATH).expect("a key");
+        assert_eq!(map(&key, GENERATION_PAGE, PROT_READ, MAP_SHARED, 0), Err(EOPNOTSUPP));
+        let mapped = page(GENERATION_PAGE, PROT_READ, MAP_SHARED, 0).expect("the page");
+        // SAFETY: the mapping is ours, and may not be made writable.
+        let made_writable = unsafe {
+            libc::mprotect(mapped.cast(), GENERATION_PAGE, libc::PROT_READ | libc::PROT_WRITE)
+        };
+        let errno = std::io::Error::last_os_error().raw_os_error();
+        assert_eq!((made_writable, errno), (-1, Some(EACCES)));
 
-            let ask = || -> Guarded<QueryValueAnswer> {
-                let request = QueryValue { name: "Name".to_owned() };
-                call(&key, Op::QueryValue, &request, &[]).expect("the value")
-            };
-            handles::set(&key, None, "Name", ValueType::Sz, b"one").expect("a write");
-            let guard = ask().guard.expect("nothing is on its way");
-            let word = || {
-                // SAFETY: the mapping has so many words and is there. LCS writes them.
-                unsafe { mapped.cast::<u64>().add(guard.slot as usize).read_volatile() }
-            };
-            assert_ne!(guard.slot, 0, "Machine has a word of its own");
-            assert_eq!(word(), guard.generation);
-            assert_eq!(ask().guard, Some(guard), "a read steps nothing");
-            handles::set(&key, None, "Other", ValueType::Sz, b"two").expect("a write");
-            assert_ne!(word(), guard.generation);
-            // SAFETY: nobody uses it any more.
-            unsafe { munmap(mapped, GENERATION_PAGE) }.expect("the mapping");
-        },
-    );
+        let ask = || -> Guarded<QueryValueAnswer> {
+            let request = QueryValue { name: "Name".to_owned() };
+            call(&key, Op::QueryValue, &request, &[]).expect("the value")
+        };
+        handles::set(&key, None, "Name", ValueType::Sz, b"one").expect("a write");
+        let guard = ask().guard.expect("nothing is on its way");
+        let word = || {
+            // SAFETY: the mapping has so many words and is there. LCS writes them.
+            unsafe { mapped.cast::<u64>().add(guard.slot as usize).read_volatile() }
+        };
+        assert_ne!(guard.slot, 0, "Machine has a word of its own");
+        assert_eq!(word(), guard.generation);
+        assert_eq!(ask().guard, Some(guard), "a read steps nothing");
+        handles::set(&key, None, "Other", ValueType::Sz, b"two").expect("a write");
+        assert_ne!(word(), guard.generation);
+        // SAFETY: nobody uses it any more.
+        unsafe { munmap(mapped, GENERATION_PAGE) }.expect("the mapping");
+    });
 }
 
 /// Stops a process, or has it go on.
@@ -98,104 +95,92 @@ fn signal(process: u32, signal: Signal) {
 
 #[test]
 fn what_was_told_is_told_again_without_lcs_for_a_second_and_not_longer() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |session| {
-            let _source = loregd(&[]);
-            let key = create(PATH);
-            set(&key, "Name", 1).expect("a write");
-            // Told, and told again: the page is mapped.
-            assert_eq!([number(&key, "Name"), number(&key, "Name")], [1, 1]);
-            let info = key.info().expect("what the key is");
-            assert_eq!(number(&key, "Name"), 1);
-            let confirmed = Instant::now();
-            signal(session.daemon, Signal::STOP);
-            let mut given = 0;
-            let (sender, asked) = mpsc::channel();
-            thread::scope(|scope| {
-                let reader = scope.spawn(|| {
-                    loop {
-                        let before = Instant::now();
-                        assert_eq!(number(&key, "Name"), 1);
-                        if before.elapsed() > Duration::from_millis(GUARD_MS / 2) {
-                            // It waited for LCS.
-                            return before;
-                        }
-                        let _ = sender.send(before);
-                        pause(Duration::from_millis(1));
+    session_in(Root::lcs, |session| {
+        let _source = loregd(&[]);
+        let key = create(PATH);
+        set(&key, "Name", 1).expect("a write");
+        // Told, and told again: the page is mapped.
+        assert_eq!([number(&key, "Name"), number(&key, "Name")], [1, 1]);
+        let info = key.info().expect("what the key is");
+        assert_eq!(number(&key, "Name"), 1);
+        let confirmed = Instant::now();
+        signal(session.daemon, Signal::STOP);
+        let mut given = 0;
+        let (sender, asked) = mpsc::channel();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                loop {
+                    let before = Instant::now();
+                    assert_eq!(number(&key, "Name"), 1);
+                    if before.elapsed() > Duration::from_millis(GUARD_MS / 2) {
+                        // It waited for LCS.
+                        return before;
                     }
-                });
-                // It asks when the second is over, and nothing else does.
-                while let Ok(last) = asked.recv_timeout(Duration::from_millis(GUARD_MS)) {
-                    given += 1;
-                    assert!(
-                        last - confirmed < Duration::from_millis(2 * GUARD_MS),
-                        "given too long"
-                    );
+                    let _ = sender.send(before);
+                    pause(Duration::from_millis(1));
                 }
-                signal(session.daemon, Signal::CONT);
-                let waited_from = reader.join().expect("a reader");
-                assert!(waited_from.elapsed() > Duration::from_millis(GUARD_MS / 2));
             });
-            assert!(given > 0, "nothing was given while LCS stood still");
-            assert_eq!(key.info().expect("what the key is"), info);
-            set(&key, "Name", 2).expect("a write");
-            assert_eq!(number(&key, "Name"), 2);
-            assert_ne!(key.info().expect("what the key is"), info);
-        },
-    );
+            // It asks when the second is over, and nothing else does.
+            while let Ok(last) = asked.recv_timeout(Duration::from_millis(GUARD_MS)) {
+                given += 1;
+                assert!(last - confirmed < Duration::from_millis(2 * GUARD_MS), "given too long");
+            }
+            signal(session.daemon, Signal::CONT);
+            let waited_from = reader.join().expect("a reader");
+            assert!(waited_from.elapsed() > Duration::from_millis(GUARD_MS / 2));
+        });
+        assert!(given > 0, "nothing was given while LCS stood still");
+        assert_eq!(key.info().expect("what the key is"), info);
+        set(&key, "Name", 2).expect("a write");
+        assert_eq!(number(&key, "Name"), 2);
+        assert_ne!(key.info().expect("what the key is"), info);
+    });
 }
 
 #[test]
 fn whoever_wants_to_ask_each_time_does() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let _source = loregd(&[]);
-            set(&create(PATH), "Name", 1).expect("a write");
-            let hits = || registry().status().expect("a status").details.expect("all").cache.hits;
-            let read = |keep| {
-                let registry = registry();
-                registry.keep_answers(keep);
-                let key = registry.open_key(PATH, Access::KEY_READ).expect("the key");
-                let before = hits();
-                (0..100).for_each(|_| assert_eq!(number(&key, "Name"), 1));
-                hits() - before
-            };
-            // The first one is asked of the source.
-            assert!(read(false) >= 99);
-            assert!(read(true) < 50);
-        },
-    );
+    session_in(Root::lcs, |_| {
+        let _source = loregd(&[]);
+        set(&create(PATH), "Name", 1).expect("a write");
+        let hits = || registry().status().expect("a status").details.expect("all").cache.hits;
+        let read = |keep| {
+            let registry = registry();
+            registry.keep_answers(keep);
+            let key = registry.open_key(PATH, Access::KEY_READ).expect("the key");
+            let before = hits();
+            (0..100).for_each(|_| assert_eq!(number(&key, "Name"), 1));
+            hits() - before
+        };
+        // The first one is asked of the source.
+        assert!(read(false) >= 99);
+        assert!(read(true) < 50);
+    });
 }
 
 #[test]
 fn a_new_lcs_acknowledges_nothing_in_its_first_second_and_answers_reads() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let mut source = loregd(&[]);
-            let old = create(PATH);
-            set(&old, "Name", 1).expect("a write");
-            assert_eq!([number(&old, "Name"), number(&old, "Name")], [1, 1]);
-            kill("lcs-scheme");
-            source.wait(PATIENCE).expect("loregd ends without LCS");
-            let started = Instant::now();
-            let _lcs = daemons::lcs();
-            let _source = loregd(&[]);
-            let key = create(PATH);
-            assert_eq!(number(&key, "Name"), 1);
-            let read = started.elapsed();
-            set(&key, "Name", 2).expect("a write");
-            let written = started.elapsed();
-            let second = Duration::from_millis(GUARD_MS);
-            assert!(written >= second, "acknowledged after {written:?}");
-            // On a machine that is so slow that reading took a second, too, this says nothing.
-            assert!(read < written);
-            let error = old.value("Name").expect_err("its LCS is gone, and it knows by now");
-            assert_eq!(error.errno(), Some(ENODEV));
-        },
-    );
+    session_in(Root::lcs, |_| {
+        let mut source = loregd(&[]);
+        let old = create(PATH);
+        set(&old, "Name", 1).expect("a write");
+        assert_eq!([number(&old, "Name"), number(&old, "Name")], [1, 1]);
+        kill("lcs-scheme");
+        source.wait(PATIENCE).expect("loregd ends without LCS");
+        let started = Instant::now();
+        let _lcs = daemons::lcs();
+        let _source = loregd(&[]);
+        let key = create(PATH);
+        assert_eq!(number(&key, "Name"), 1);
+        let read = started.elapsed();
+        set(&key, "Name", 2).expect("a write");
+        let written = started.elapsed();
+        let second = Duration::from_millis(GUARD_MS);
+        assert!(written >= second, "acknowledged after {written:?}");
+        // On a machine that is so slow that reading took a second, too, this says nothing.
+        assert!(read < written);
+        let error = old.value("Name").expect_err("its LCS is gone, and it knows by now");
+        assert_eq!(error.errno(), Some(ENODEV));
+    });
 }
 
 /// How many values there are, each with a writer of its own.

@@ -39,10 +39,6 @@ const BOB: u32 = 2_000_002;
 const MAX_QUEUED: u32 = 4 << 20;
 const MOST: u64 = 48 << 20;
 
-fn lcs(root: &Root) -> Process {
-    root.daemon("lcs-scheme", &[])
-}
-
 fn put(key: &Key, name: &str, data: &[u8]) -> Result<u64, Error> {
     key.set_value(name, ValueType::Binary.code(), data, &SetValue::default())
 }
@@ -196,7 +192,7 @@ fn a_client_that_takes_all_it_can_harms_only_itself_and_leaves_nothing_behind() 
     if !can_become_others() {
         return;
     }
-    session_in(lcs, |session| {
+    session_in(Root::lcs, |session| {
         if let Some(client) = env::var_os(CLIENT) {
             // Her other threads would go on.
             let tell = panic::take_hook();
@@ -280,7 +276,7 @@ fn what_a_user_writes_to_a_source_that_is_stuck_waits_in_that_users_memory() {
     if !can_become_others() {
         return;
     }
-    session_in(lcs, |session| {
+    session_in(Root::lcs, |session| {
         Puppet::in_service(&["Machine", "Users"]).serve(|_, request| match request {
             Request::Apply { .. } if lcs_abi::encode(request).len() > 500_000 => Decision::Silence,
             _ => Decision::Answer,
@@ -316,7 +312,7 @@ fn events_that_nobody_reads_take_no_more_than_their_users_part() {
     if !can_become_others() {
         return;
     }
-    session_in(lcs, |session| {
+    session_in(Root::lcs, |session| {
         Puppet::in_service(&["Machine", "Users"]).serve(|_, _| Decision::Answer);
         limit("MaxQueuedBytesPerUser", MAX_QUEUED);
         let watchers = as_user(ALICE, ALICE, || {
@@ -353,7 +349,7 @@ fn those_who_wait_for_events_take_no_more_than_their_users_part_and_whoever_come
     if !can_become_others() {
         return;
     }
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         Puppet::in_service(&["Machine", "Users"]).serve(|_, _| Decision::Answer);
         limit("MaxQueuedBytesPerUser", MAX_QUEUED);
         let watcher = |user| {

@@ -11,7 +11,7 @@ use libreg::{Access, Key};
 use registry_tests::daemons::{self, check_hives, kill, loregd, machine_is_up, root_directory};
 use registry_tests::dice::Dice;
 use registry_tests::eventually::eventually;
-use registry_tests::harness::{Process, binary, session_of_rounds};
+use registry_tests::harness::{Process, Root, binary, session_of_rounds};
 use registry_tests::registry::registry;
 
 /// How many imports are killed.
@@ -41,69 +41,65 @@ struct Figures {
 
 #[test]
 fn an_import_that_is_killed_at_any_moment_is_whole_or_absent() {
-    session_of_rounds(
-        ROUNDS,
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let mut dice = Dice::new();
-            // The first one is not ours.
-            let mut lcs = None;
-            let mut source = loregd(&[]);
-            let file = root_directory().join("some.reg");
-            write_reg_file(&file);
-            let whole = how_long_it_takes(&file);
-            let mut figures = Figures::default();
-            for round in 0..ROUNDS {
-                // The end is where it is decided.
-                let moment = match round % 3 {
-                    0 => dice.below(whole),
-                    _ => whole * 8 / 10 + dice.below(whole * 3 / 10),
-                };
-                let victim = match dice.below(3) {
-                    0 => Victim::Regtool,
-                    1 => Victim::Loregd,
-                    _ => Victim::Lcs,
-                };
-                let path = format!(r"Machine\Round{round}");
-                let mut running = import(&file, &path).spawn().expect("regtool runs");
-                wait(moment);
-                match victim {
-                    Victim::Regtool => running.kill().expect("killing a child"),
-                    Victim::Loregd => {
-                        source.kill();
-                        check_hives();
-                        source = loregd(&[]);
-                    }
-                    Victim::Lcs => {
-                        kill("lcs-scheme");
-                        source.kill();
-                        check_hives();
-                        lcs = Some(daemons::lcs());
-                        source = loregd(&[]);
-                    }
+    session_of_rounds(ROUNDS, Root::lcs, |_| {
+        let mut dice = Dice::new();
+        // The first one is not ours.
+        let mut lcs = None;
+        let mut source = loregd(&[]);
+        let file = root_directory().join("some.reg");
+        write_reg_file(&file);
+        let whole = how_long_it_takes(&file);
+        let mut figures = Figures::default();
+        for round in 0..ROUNDS {
+            // The end is where it is decided.
+            let moment = match round % 3 {
+                0 => dice.below(whole),
+                _ => whole * 8 / 10 + dice.below(whole * 3 / 10),
+            };
+            let victim = match dice.below(3) {
+                0 => Victim::Regtool,
+                1 => Victim::Loregd,
+                _ => Victim::Lcs,
+            };
+            let path = format!(r"Machine\Round{round}");
+            let mut running = import(&file, &path).spawn().expect("regtool runs");
+            wait(moment);
+            match victim {
+                Victim::Regtool => running.kill().expect("killing a child"),
+                Victim::Loregd => {
+                    source.kill();
+                    check_hives();
+                    source = loregd(&[]);
                 }
-                let output = running.wait_with_output().expect("regtool ends");
-                assert!(machine_is_up(), "loregd is ready and does not serve");
-                eventually("the end of what regtool began", || nothing_goes_on().then_some(()));
-                let there = is_there(&path);
-                let said = what_it_said(&output);
-                assert!(
-                    said.is_none_or(|said| said == there),
-                    "{victim:?} killed at {moment} of {whole}; it is there: {there}, and {output:?}"
-                );
-                figures.complete += u64::from(there);
-                figures.absent += u64::from(!there);
-                figures.untold += u64::from(said.is_none());
-                if !there {
-                    let again = import(&file, &path).output().expect("regtool runs");
-                    assert_eq!(what_it_said(&again), Some(true), "{again:?}");
-                    assert!(is_there(&path), "an import that is done again");
+                Victim::Lcs => {
+                    kill("lcs-scheme");
+                    source.kill();
+                    check_hives();
+                    lcs = Some(daemons::lcs());
+                    source = loregd(&[]);
                 }
             }
-            drop(lcs);
-            eprintln!("{figures:?}");
-        },
-    );
+            let output = running.wait_with_output().expect("regtool ends");
+            assert!(machine_is_up(), "loregd is ready and does not serve");
+            eventually("the end of what regtool began", || nothing_goes_on().then_some(()));
+            let there = is_there(&path);
+            let said = what_it_said(&output);
+            assert!(
+                said.is_none_or(|said| said == there),
+                "{victim:?} killed at {moment} of {whole}; it is there: {there}, and {output:?}"
+            );
+            figures.complete += u64::from(there);
+            figures.absent += u64::from(!there);
+            figures.untold += u64::from(said.is_none());
+            if !there {
+                let again = import(&file, &path).output().expect("regtool runs");
+                assert_eq!(what_it_said(&again), Some(true), "{again:?}");
+                assert!(is_there(&path), "an import that is done again");
+            }
+        }
+        drop(lcs);
+        eprintln!("{figures:?}");
+    });
 }
 
 fn import(file: &Path, under: &str) -> Command {

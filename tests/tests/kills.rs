@@ -12,7 +12,7 @@ use libreg::{Key, SetValue, ValueType};
 use registry_tests::daemons::{kill, loregd, machine_is_up};
 use registry_tests::dice::Dice;
 use registry_tests::eventually::eventually;
-use registry_tests::harness::{PATIENCE, session_in};
+use registry_tests::harness::{PATIENCE, Root, session_in};
 use registry_tests::registry::create;
 
 fn set(key: &Key, name: &str, number: u64) -> Result<(), libreg::Error> {
@@ -88,27 +88,24 @@ fn check(key: &Key, last: &BTreeMap<String, u64>) {
 
 #[test]
 fn every_acknowledged_write_survives_fifty_kills_of_loregd_on_the_same_handle() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let mut dice = Dice::new();
-            let mut source = loregd(&[]);
-            let key = Arc::new(create(r"Machine\Kills"));
-            let mut last = BTreeMap::new();
-            for round in 1..=50 {
-                let writers = Writers::start(&key, round);
-                writers.wait_for(dice.below(120));
-                source.kill();
-                for error in writers.join(&mut last) {
-                    assert_eq!(error.errno(), Some(EIO), "{error}");
-                }
-                assert_eq!(key.value("0-0").expect_err("no source").errno(), Some(EIO));
-                source = loregd(&[]);
-                check(&key, &last);
+    session_in(Root::lcs, |_| {
+        let mut dice = Dice::new();
+        let mut source = loregd(&[]);
+        let key = Arc::new(create(r"Machine\Kills"));
+        let mut last = BTreeMap::new();
+        for round in 1..=50 {
+            let writers = Writers::start(&key, round);
+            writers.wait_for(dice.below(120));
+            source.kill();
+            for error in writers.join(&mut last) {
+                assert_eq!(error.errno(), Some(EIO), "{error}");
             }
-            assert!(!last.is_empty());
-        },
-    );
+            assert_eq!(key.value("0-0").expect_err("no source").errno(), Some(EIO));
+            source = loregd(&[]);
+            check(&key, &last);
+        }
+        assert!(!last.is_empty());
+    });
 }
 
 #[test]

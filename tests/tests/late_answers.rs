@@ -12,13 +12,9 @@ use libreg::{
     Access, CreateKey, Error, EventKind, Key, SetValue, TransactionState, ValueType, WatchFilter,
 };
 use registry_tests::eventually::eventually;
-use registry_tests::harness::{Process, Root, session_in};
+use registry_tests::harness::{Root, session_in};
 use registry_tests::puppet::{Decision, Puppet};
 use registry_tests::registry::{create, registry};
-
-fn lcs(root: &Root) -> Process {
-    root.daemon("lcs-scheme", &[])
-}
 
 /// A source of `Slow`, beside that of `Machine`, which does what `is_held` names only when it is told to.
 fn slow(is_held: fn(&Request) -> bool) -> Sender<()> {
@@ -54,7 +50,7 @@ fn late_answers() -> u64 {
 
 #[test]
 fn a_late_change_of_any_kind_has_its_effect() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let release = slow(|request| matches!(request, Request::Apply { .. }));
         let soon = || release.send(()).expect("a source");
         soon();
@@ -111,12 +107,12 @@ fn is_commit(request: &Request) -> bool {
 
 #[test]
 fn a_late_commit_has_its_effect() {
-    session_in(lcs, |_| commit_late(1, is_commit));
+    session_in(Root::lcs, |_| commit_late(1, is_commit));
 }
 
 #[test]
 fn a_late_commit_of_a_stage_has_its_effect() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let is_held = |request: &Request| {
             matches!(request, Request::Apply { changes: Changes::Stage(_), .. })
         };
@@ -126,7 +122,7 @@ fn a_late_commit_of_a_stage_has_its_effect() {
 
 #[test]
 fn an_orphan_that_is_dropped_late_keeps_nobody_waiting() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let release = slow(|request| matches!(request, Request::DropKey { .. }));
         let key = create(r"Slow\Key");
         key.delete(None).expect("a deletion");
@@ -141,7 +137,7 @@ fn an_orphan_that_is_dropped_late_keeps_nobody_waiting() {
 
 #[test]
 fn layers_come_into_force_also_when_their_makers_were_told_that_it_takes_too_long() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let release = slow(|request| matches!(request, Request::EnumLayer { .. }));
         let key = create(r"Slow\Key");
         let mut watch = key.watch(WatchFilter::all(), false).expect("a watch");

@@ -10,7 +10,7 @@ use libreg::{Access, CreateKey, Error, Key, Registry, SetValue, ValueType};
 use registry_tests::daemons::{self, check_hives, kill, loregd, machine_is_up};
 use registry_tests::dice::{Dice, setting};
 use registry_tests::eventually::eventually;
-use registry_tests::harness::session_of_rounds;
+use registry_tests::harness::{Root, session_of_rounds};
 use registry_tests::registry::registry;
 
 const LAYER: &str = r"Machine\System\Registry\Layers\Role";
@@ -86,56 +86,52 @@ fn delete() -> Result<(), Error> {
 #[test]
 fn a_layer_that_ends_while_daemons_are_killed_is_there_whole_or_gone_for_good() {
     let rounds = setting("KILLS").unwrap_or(20);
-    session_of_rounds(
-        rounds,
-        |root| root.daemon("lcs-scheme", &[]),
-        move |_| {
-            let mut dice = Dice::new();
-            // The first one is not ours.
-            let mut own_lcs = None;
-            let mut source = loregd(&[]);
-            fill(None).expect("a registry that works");
-            let (mut gone, mut whole) = (0, 0);
-            for round in 0..rounds {
-                make();
-                check(None);
-                fill(Some("Role")).expect("a registry that works");
-                check(Some("Role"));
-                let deleting = thread::spawn(delete);
-                // Any moment is as good as any other: before, in the middle, after.
-                thread::sleep(Duration::from_micros(dice.below(8000)));
-                let victims = dice.below(4);
-                if victims < 3 {
-                    source.kill();
-                }
-                if victims >= 2 {
-                    kill("lcs-scheme");
-                }
-                let deleted = deleting.join().expect("no panic");
-                source.kill();
-                check_hives();
-                if victims >= 2 {
-                    own_lcs = Some(daemons::lcs());
-                }
-                source = loregd(&[]);
-                assert!(machine_is_up(), "loregd is ready and does not serve");
-                if is_there(LAYER) {
-                    assert!(deleted.is_err(), "round {round}: the deletion was acknowledged");
-                    check(Some("Role"));
-                    delete().expect("a registry that works");
-                    whole += 1;
-                } else {
-                    gone += 1;
-                }
-                check(None);
-                eventually("the end of the deletion", || (!is_there(PENDING)).then_some(()));
-            }
-            println!("{gone} deletions had happened, {whole} had not");
+    session_of_rounds(rounds, Root::lcs, move |_| {
+        let mut dice = Dice::new();
+        // The first one is not ours.
+        let mut own_lcs = None;
+        let mut source = loregd(&[]);
+        fill(None).expect("a registry that works");
+        let (mut gone, mut whole) = (0, 0);
+        for round in 0..rounds {
             make();
             check(None);
+            fill(Some("Role")).expect("a registry that works");
+            check(Some("Role"));
+            let deleting = thread::spawn(delete);
+            // Any moment is as good as any other: before, in the middle, after.
+            thread::sleep(Duration::from_micros(dice.below(8000)));
+            let victims = dice.below(4);
+            if victims < 3 {
+                source.kill();
+            }
+            if victims >= 2 {
+                kill("lcs-scheme");
+            }
+            let deleted = deleting.join().expect("no panic");
             source.kill();
             check_hives();
-            drop(own_lcs);
-        },
-    );
+            if victims >= 2 {
+                own_lcs = Some(daemons::lcs());
+            }
+            source = loregd(&[]);
+            assert!(machine_is_up(), "loregd is ready and does not serve");
+            if is_there(LAYER) {
+                assert!(deleted.is_err(), "round {round}: the deletion was acknowledged");
+                check(Some("Role"));
+                delete().expect("a registry that works");
+                whole += 1;
+            } else {
+                gone += 1;
+            }
+            check(None);
+            eventually("the end of the deletion", || (!is_there(PENDING)).then_some(()));
+        }
+        println!("{gone} deletions had happened, {whole} had not");
+        make();
+        check(None);
+        source.kill();
+        check_hives();
+        drop(own_lcs);
+    });
 }

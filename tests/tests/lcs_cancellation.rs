@@ -13,14 +13,10 @@ use libredox::errno::EINTR;
 use libreg::{Access, SetValue, ValueType};
 use registry_tests::eventually::eventually;
 use registry_tests::handles::root;
-use registry_tests::harness::{Process, Root, session_in};
+use registry_tests::harness::{Root, session_in};
 use registry_tests::interruptible::Interruptible;
 use registry_tests::puppet::{Decision, Puppet};
 use registry_tests::registry::{call, create, derive, registry};
-
-fn lcs(root: &Root) -> Process {
-    root.daemon("lcs-scheme", &[])
-}
 
 /// A source of `Slow` that, from the first word on, says of what `is_held` names that it has it, and does it
 /// when it is told to.
@@ -69,7 +65,7 @@ fn is_step(request: &Request) -> bool {
 
 #[test]
 fn an_interrupted_write_that_its_source_has_gets_the_true_answer() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let slow = Slow::new(is_step);
         let key = create(r"Slow\Key");
         slow.begin();
@@ -88,7 +84,7 @@ fn an_interrupted_write_that_its_source_has_gets_the_true_answer() {
 
 #[test]
 fn a_handle_for_an_open_that_was_interrupted_is_closed() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let slow = Slow::new(is_step);
         let handles = || registry().status().expect("a status").details.expect("all").handles;
         let (root, before) = (root(), handles());
@@ -111,7 +107,7 @@ fn a_handle_for_an_open_that_was_interrupted_is_closed() {
 
 #[test]
 fn an_interrupted_commit_that_waits_for_another_one_has_not_happened_and_can_be_had_later() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let slow = Slow::new(is_step);
         let root = root();
         let begin = |path: &str| {

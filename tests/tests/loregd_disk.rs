@@ -18,7 +18,7 @@ use libreg::{Key, SetValue, ValueType};
 use loregd::hive::Hive;
 use loregd::store::RedbStore;
 use registry_tests::eventually::eventually;
-use registry_tests::harness::{Process, binary, session_in, skipped};
+use registry_tests::harness::{Process, Root, binary, session_in, skipped};
 use registry_tests::registry::create;
 use registry_tests::users::can_replace_accounts;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
@@ -185,75 +185,66 @@ fn fill(path: &Path) {
 
 #[test]
 fn a_full_disk_fails_writes_only_and_they_work_again_when_there_is_room() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            if !can_replace_accounts() {
-                return;
-            }
-            let tmpfs = "mount -t tmpfs -o size=8m tmpfs \"$1\"";
-            let mut subject = Subject::new(&mut Subject::loregd_behind(tmpfs));
-            let bystander = Bystander::start(&subject.key);
-            let filler = subject.file("filler");
-            for _ in 0..3 {
-                fill(&filler);
-                subject.write_until_it_fails();
-                is_logged("No space left on device");
-                fs::remove_file(&filler).expect("room again");
-                subject.set("between", LARGE).expect("a write to a disk with room");
-            }
-            bystander.end();
-            subject.recovered();
-        },
-    );
+    session_in(Root::lcs, |_| {
+        if !can_replace_accounts() {
+            return;
+        }
+        let tmpfs = "mount -t tmpfs -o size=8m tmpfs \"$1\"";
+        let mut subject = Subject::new(&mut Subject::loregd_behind(tmpfs));
+        let bystander = Bystander::start(&subject.key);
+        let filler = subject.file("filler");
+        for _ in 0..3 {
+            fill(&filler);
+            subject.write_until_it_fails();
+            is_logged("No space left on device");
+            fs::remove_file(&filler).expect("room again");
+            subject.set("between", LARGE).expect("a write to a disk with room");
+        }
+        bystander.end();
+        subject.recovered();
+    });
 }
 
 #[test]
 fn a_limit_for_files_is_met_as_a_full_disk_is() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let mut subject = Subject::new(&mut Subject::loregd());
-            let bystander = Bystander::start(&subject.key);
-            // More than a message to LCS takes that goes through a file in memory.
-            let limit = Rlimit { current: Some(2 << 20), ..getrlimit(Resource::Fsize) };
-            let before = prlimit(Some(subject.pid()), Resource::Fsize, limit).expect("a limit");
-            subject.write_until_it_fails();
-            is_logged("File too large");
-            prlimit(Some(subject.pid()), Resource::Fsize, before).expect("the limit of before");
-            bystander.end();
-            subject.recovered();
-        },
-    );
+    session_in(Root::lcs, |_| {
+        let mut subject = Subject::new(&mut Subject::loregd());
+        let bystander = Bystander::start(&subject.key);
+        // More than a message to LCS takes that goes through a file in memory.
+        let limit = Rlimit { current: Some(2 << 20), ..getrlimit(Resource::Fsize) };
+        let before = prlimit(Some(subject.pid()), Resource::Fsize, limit).expect("a limit");
+        subject.write_until_it_fails();
+        is_logged("File too large");
+        prlimit(Some(subject.pid()), Resource::Fsize, before).expect("the limit of before");
+        bystander.end();
+        subject.recovered();
+    });
 }
 
 #[test]
 fn a_disk_that_is_read_only_at_the_start_is_read_and_written_when_that_works() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            if !can_replace_accounts() {
-                return;
-            }
-            let mut before = Subject::new(&mut Subject::loregd());
-            before.loregd.kill();
-            let read_only = "mount --bind \"$1\" \"$1\"; mount -o remount,bind,ro \"$1\"";
-            let loregd = Process::spawn_ready(&mut Subject::loregd_behind(read_only));
-            let mut subject = Subject { loregd, ..before };
-            let refused = OpenOptions::new().write(true).open(subject.file("Machine.redb"));
-            assert_eq!(refused.expect_err("read-only").kind(), ErrorKind::ReadOnlyFilesystem);
-            subject.all_is_there();
-            let error = subject.set("failing", 1).expect_err("a read-only disk");
-            assert_eq!(error.errno(), Some(EIO), "{error}");
-            is_logged("Read-only file system");
-            subject.all_is_there();
-            let mut remount = Command::new("nsenter");
-            remount.arg(format!("--mount=/proc/{}/ns/mnt", subject.loregd.id()));
-            remount.args(["mount", "-o", "remount,bind,rw"]).arg(data_directory());
-            Process::spawn(&mut remount).succeed();
-            subject.recovered();
-        },
-    );
+    session_in(Root::lcs, |_| {
+        if !can_replace_accounts() {
+            return;
+        }
+        let mut before = Subject::new(&mut Subject::loregd());
+        before.loregd.kill();
+        let read_only = "mount --bind \"$1\" \"$1\"; mount -o remount,bind,ro \"$1\"";
+        let loregd = Process::spawn_ready(&mut Subject::loregd_behind(read_only));
+        let mut subject = Subject { loregd, ..before };
+        let refused = OpenOptions::new().write(true).open(subject.file("Machine.redb"));
+        assert_eq!(refused.expect_err("read-only").kind(), ErrorKind::ReadOnlyFilesystem);
+        subject.all_is_there();
+        let error = subject.set("failing", 1).expect_err("a read-only disk");
+        assert_eq!(error.errno(), Some(EIO), "{error}");
+        is_logged("Read-only file system");
+        subject.all_is_there();
+        let mut remount = Command::new("nsenter");
+        remount.arg(format!("--mount=/proc/{}/ns/mnt", subject.loregd.id()));
+        remount.args(["mount", "-o", "remount,bind,rw"]).arg(data_directory());
+        Process::spawn(&mut remount).succeed();
+        subject.recovered();
+    });
 }
 
 /// `strace`, which makes system calls of a process fail.
@@ -316,16 +307,12 @@ fn a_system_call_fails(calls: &str, error: &str, cause: &str) {
 
 #[test]
 fn a_disk_that_fails_to_sync_fails_writes_only() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| a_system_call_fails("fsync,fdatasync", "EIO", "Input/output error"),
-    );
+    session_in(Root::lcs, |_| a_system_call_fails("fsync,fdatasync", "EIO", "Input/output error"));
 }
 
 #[test]
 fn a_disk_that_becomes_read_only_fails_writes_only() {
-    session_in(
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| a_system_call_fails("pwrite64,ftruncate", "EROFS", "Read-only file system"),
-    );
+    session_in(Root::lcs, |_| {
+        a_system_call_fails("pwrite64,ftruncate", "EROFS", "Read-only file system")
+    });
 }

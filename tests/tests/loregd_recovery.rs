@@ -40,10 +40,6 @@ fn files(directory: &Path, beginning: &str) -> Vec<PathBuf> {
     all.filter(is).collect()
 }
 
-fn lcs(root: &Root) -> Process {
-    root.daemon("lcs-scheme", &[])
-}
-
 /// What a session of these tests does.
 fn damaged_and_started_again(damage: fn(&Path)) {
     let mut source = loregd(&[]);
@@ -95,7 +91,7 @@ fn a_hive_with_other_bits_in_it_becomes_its_newest_copy() {
         bytes.iter_mut().skip(4096).for_each(|byte| *byte ^= 0x10);
         fs::write(database, bytes).expect("a hive");
     };
-    session_in(lcs, |_| damaged_and_started_again(damage));
+    session_in(Root::lcs, |_| damaged_and_started_again(damage));
 }
 
 #[test]
@@ -104,7 +100,7 @@ fn a_hive_that_was_cut_becomes_its_newest_copy() {
         let bytes = fs::read(database).expect("a hive");
         fs::write(database, &bytes[..4096]).expect("a hive");
     };
-    session_in(lcs, |_| damaged_and_started_again(damage));
+    session_in(Root::lcs, |_| damaged_and_started_again(damage));
 }
 
 #[test]
@@ -113,13 +109,13 @@ fn a_hive_of_zeros_becomes_its_newest_copy() {
         let length = fs::read(database).expect("a hive").len();
         fs::write(database, vec![0; length]).expect("a hive");
     };
-    session_in(lcs, |_| damaged_and_started_again(damage));
+    session_in(Root::lcs, |_| damaged_and_started_again(damage));
 }
 
 #[test]
 fn a_hive_that_is_gone_becomes_its_newest_copy() {
     let damage = |database: &Path| fs::remove_file(database).expect("a hive");
-    session_in(lcs, |_| damaged_and_started_again(damage));
+    session_in(Root::lcs, |_| damaged_and_started_again(damage));
 }
 
 fn log() -> String {
@@ -148,7 +144,7 @@ fn large_hive(source: &mut Process) -> u32 {
 
 #[test]
 fn a_large_hive_that_was_damaged_while_nobody_had_it_open_becomes_its_newest_copy_by_itself() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let number = large_hive(&mut loregd(&[]));
         let database = data_directory().join("Machine.redb");
         let mut bytes = fs::read(&database).expect("a hive");
@@ -172,7 +168,7 @@ fn a_large_hive_that_was_damaged_while_nobody_had_it_open_becomes_its_newest_cop
 
 #[test]
 fn a_large_hive_is_checked_in_service_and_before_a_copy_is_made() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let number = large_hive(&mut loregd(&[]));
         let unchecked = data_directory().join("Machine.unchecked");
         let mut source = loregd(&[]);
@@ -203,7 +199,7 @@ fn restore() -> Output {
 
 #[test]
 fn a_copy_is_put_back_by_hand_only_where_no_loregd_works() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let mut source = loregd(&[]);
         set(r"Machine\Kept", b"copied");
         store();

@@ -11,14 +11,10 @@ use libredox::errno::{EIO, ETIMEDOUT};
 use libreg::security::Parts;
 use libreg::{Access, CreateKey, Error, Key, SetValue, ValueType};
 use loregd::hive::Hive;
-use registry_tests::harness::{Process, Root, System, session_in};
+use registry_tests::harness::{Root, System, session_in};
 use registry_tests::puppet::{Decision, Puppet};
 use registry_tests::registry::{create, registry};
 use serde_json::Value as Json;
-
-fn lcs(root: &Root) -> Process {
-    root.daemon("lcs-scheme", &[])
-}
 
 /// What becomes of the next steps.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -146,7 +142,7 @@ fn prepared(path: &str) -> Key {
 
 #[test]
 fn what_is_known_is_not_asked_for_again() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let source = source();
         let path = r"Kept\A\B\C\D\Key";
         prepared(path);
@@ -186,17 +182,17 @@ fn changes_meet(fate: Fate, errno: i32, is_done: bool) {
 
 #[test]
 fn what_a_source_does_in_silence_is_read_at_once() {
-    session_in(lcs, |_| changes_meet(Fate::DoneInSilence, ETIMEDOUT, true));
+    session_in(Root::lcs, |_| changes_meet(Fate::DoneInSilence, ETIMEDOUT, true));
 }
 
 #[test]
 fn what_a_source_loses_is_not_read() {
-    session_in(lcs, |_| changes_meet(Fate::Lost, ETIMEDOUT, false));
+    session_in(Root::lcs, |_| changes_meet(Fate::Lost, ETIMEDOUT, false));
 }
 
 #[test]
 fn what_a_source_says_it_could_not_store_and_did_is_read_at_once() {
-    session_in(lcs, |_| changes_meet(Fate::DoneAndDenied, EIO, true));
+    session_in(Root::lcs, |_| changes_meet(Fate::DoneAndDenied, EIO, true));
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl System {
     /// Starts one where hives may already be.
     pub fn start_in(root: Root, cores: Cores) -> anyhow::Result<System> {
         let data = root.path().join("var/lib/loregd").display().to_string();
-        let lcs = root.daemon("lcs-scheme", &[]);
+        let lcs = root.lcs();
         let loregd = root.daemon("loregd", &["--data", &data]);
         let echo = root.daemon("echo-scheme", &["echo"]);
         let mut system = System { root, lcs, loregd, echo, cores };

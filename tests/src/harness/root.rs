@@ -57,6 +57,15 @@ impl Root {
         command.args(args);
         Process::spawn_ready(&mut command)
     }
+
+    /// Starts LCS, as [`Root::daemon`] does.
+    ///
+    /// # Panics
+    ///
+    /// As [`Root::daemon`].
+    pub fn lcs(&self) -> Process {
+        self.daemon("lcs-scheme", &[])
+    }
 }
 
 /// A binary of this workspace, built beside the running test.

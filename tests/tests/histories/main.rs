@@ -20,7 +20,7 @@ use libreg::{SetValue, ValueType};
 use reader::Reader;
 use registry_tests::daemons::loregd;
 use registry_tests::dice::{Dice, setting};
-use registry_tests::harness::{Process, session_of_rounds};
+use registry_tests::harness::{Process, Root, session_of_rounds};
 use registry_tests::registry::create;
 use spec::Operation;
 
@@ -70,34 +70,24 @@ impl Figures {
 #[test]
 fn whatever_clients_are_told_it_is_as_if_one_operation_came_after_the_other() {
     let histories = setting("HISTORIES").unwrap_or(1000);
-    session_of_rounds(
-        histories,
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let dice = Dice::new();
-            let source = Mutex::new(loregd(&[]));
-            let settings = create(r"Machine\System\Registry");
-            let (dword, second) = (ValueType::Dword.code(), 1000_u32.to_le_bytes());
-            let how = SetValue::default();
-            settings.set_value("RequestTimeoutMs", dword, &second, &how).expect("a setting");
-            create(r"Machine\Histories");
-            let mut figures = Figures::default();
-            let mut readers: Vec<Reader> =
-                (CLIENTS..CLIENTS + READERS).map(Reader::start).collect();
-            for number in 0..histories {
-                let history = one_history(
-                    number,
-                    dice.for_number(number),
-                    &source,
-                    &mut readers,
-                    &mut figures,
-                );
-                let verdict = history.judge();
-                assert_eq!(verdict, Verdict::Linearizable, "history {number}:\n{history}");
-            }
-            eprintln!("{figures:?}");
-        },
-    );
+    session_of_rounds(histories, Root::lcs, |_| {
+        let dice = Dice::new();
+        let source = Mutex::new(loregd(&[]));
+        let settings = create(r"Machine\System\Registry");
+        let (dword, second) = (ValueType::Dword.code(), 1000_u32.to_le_bytes());
+        let how = SetValue::default();
+        settings.set_value("RequestTimeoutMs", dword, &second, &how).expect("a setting");
+        create(r"Machine\Histories");
+        let mut figures = Figures::default();
+        let mut readers: Vec<Reader> = (CLIENTS..CLIENTS + READERS).map(Reader::start).collect();
+        for number in 0..histories {
+            let history =
+                one_history(number, dice.for_number(number), &source, &mut readers, &mut figures);
+            let verdict = history.judge();
+            assert_eq!(verdict, Verdict::Linearizable, "history {number}:\n{history}");
+        }
+        eprintln!("{figures:?}");
+    });
 }
 
 fn one_history(

@@ -5,14 +5,10 @@ use std::io::{Read, Write};
 use libreg::{Access, Error, Key};
 use registry_tests::daemons::loregd;
 use registry_tests::dice::Dice;
-use registry_tests::harness::{Process, Root, session_in};
+use registry_tests::harness::{Root, session_in};
 use registry_tests::registry::{create, registry};
 
 use crate::stream::{assert_same, content, records};
-
-fn lcs(root: &Root) -> Process {
-    root.daemon("lcs-scheme", &[])
-}
 
 fn set(key: &Key, name: &str, data: &[u8]) {
     key.set_value(name, 1, data, &Default::default()).expect("a value");
@@ -65,7 +61,7 @@ fn small() -> Key {
 
 #[test]
 fn every_damaged_byte_of_a_small_stream_is_refused() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let _loregd = loregd(&[]);
         let key = small();
         let stream = back_up(&key);
@@ -86,7 +82,7 @@ fn every_damaged_byte_of_a_small_stream_is_refused() {
 
 #[test]
 fn every_part_of_a_small_stream_is_refused_and_so_is_more_than_one() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let _loregd = loregd(&[]);
         let key = small();
         let stream = back_up(&key);
@@ -110,7 +106,7 @@ fn every_part_of_a_small_stream_is_refused_and_so_is_more_than_one() {
 
 #[test]
 fn damage_anywhere_in_a_large_stream_is_refused() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let _loregd = loregd(&[]);
         let mut dice = Dice::new();
         let key = create("Machine\\Large");
@@ -137,7 +133,7 @@ fn damage_anywhere_in_a_large_stream_is_refused() {
 
 #[test]
 fn an_error_ends_a_restore() {
-    session_in(lcs, |_| {
+    session_in(Root::lcs, |_| {
         let _loregd = loregd(&[]);
         let key = small();
         let stream = back_up(&key);

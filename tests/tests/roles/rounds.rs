@@ -13,7 +13,7 @@ use std::thread;
 use clap::Parser;
 use registry_tests::daemons::{loregd, root_directory};
 use registry_tests::dice::{Dice, setting};
-use registry_tests::harness::{binary, session_of_rounds};
+use registry_tests::harness::{Root, binary, session_of_rounds};
 use registry_tests::registry::create;
 use regtool::cli::Cli;
 use regtool::exit::Failure;
@@ -42,23 +42,19 @@ struct Figures {
 #[test]
 fn roles_that_are_taken_off_in_any_order_leave_every_hive_as_it_was() {
     let hives = setting("ROLES").unwrap_or(1000);
-    session_of_rounds(
-        1 + hives / BATCH,
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let dice = Dice::new();
-            let _source = loregd(&[]);
-            drop(create(r"Machine\Hives"));
-            let figures = Mutex::new(Figures::default());
-            for first in (0..hives).step_by(usize::try_from(BATCH).expect("a small number")) {
-                batch(&dice, first..(first + BATCH).min(hives), &figures);
-            }
-            let figures = figures.into_inner().expect("no worker died");
-            eprintln!("{figures:?}");
-            assert_eq!(figures.hives, hives);
-            assert!(hives < BATCH || (figures.compared > 0 && figures.refused > 0), "{figures:?}");
-        },
-    );
+    session_of_rounds(1 + hives / BATCH, Root::lcs, |_| {
+        let dice = Dice::new();
+        let _source = loregd(&[]);
+        drop(create(r"Machine\Hives"));
+        let figures = Mutex::new(Figures::default());
+        for first in (0..hives).step_by(usize::try_from(BATCH).expect("a small number")) {
+            batch(&dice, first..(first + BATCH).min(hives), &figures);
+        }
+        let figures = figures.into_inner().expect("no worker died");
+        eprintln!("{figures:?}");
+        assert_eq!(figures.hives, hives);
+        assert!(hives < BATCH || (figures.compared > 0 && figures.refused > 0), "{figures:?}");
+    });
 }
 
 fn batch(dice: &Dice, numbers: std::ops::Range<u64>, figures: &Mutex<Figures>) {

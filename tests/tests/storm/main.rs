@@ -16,7 +16,7 @@ use hosted as _;
 use libredox::errno::{EIO, ENODEV};
 use registry_tests::daemons::{self, check_hives, kill, loregd, machine_is_up};
 use registry_tests::dice::{Dice, setting};
-use registry_tests::harness::{PATIENCE, Process, session_of_rounds};
+use registry_tests::harness::{PATIENCE, Process, Root, session_of_rounds};
 use registry_tests::registry::{create, registry, took_effect};
 
 /// Who is killed, and in which order.
@@ -42,50 +42,46 @@ struct Figures {
 #[test]
 fn every_transaction_in_a_storm_of_kills_is_whole_or_absent_and_whole_if_acknowledged() {
     let kills = setting("KILLS").unwrap_or(100);
-    session_of_rounds(
-        kills,
-        |root| root.daemon("lcs-scheme", &[]),
-        |_| {
-            let mut dice = Dice::new();
-            // The first one is not ours.
-            let mut lcs = None;
-            let mut source = loregd(&[]);
-            KEYS.iter().for_each(|path| drop(create(path)));
-            let mut figures = Figures::default();
-            let mut before = Findings::now();
-            for number in 0..kills {
-                let victims = match dice.below(6) {
-                    0 => Victims::Lcs,
-                    1 => Victims::LcsAndLoregd,
-                    2 => Victims::LoregdAndLcs,
-                    _ => Victims::Loregd,
-                };
-                let mut attempts = storm(number, &mut dice, &before, || stop(victims, &mut source));
-                check_hives();
-                if victims != Victims::Loregd {
-                    lcs = Some(daemons::lcs());
-                }
-                source = loregd(&[]);
-                assert!(machine_is_up(), "loregd is ready and does not serve");
-                let lcs_lives = victims == Victims::Loregd;
-                let told = attempts.iter_mut().map(|attempt| {
-                    let transaction = attempt.transaction.take().filter(|_| lcs_lives);
-                    transaction.map(|transaction| took_effect(&transaction))
-                });
-                let told: Vec<Option<bool>> = told.collect();
-                let found = Findings::now();
-                check(&before, &attempts, &told, &found);
-                if lcs_lives {
-                    let (old, new) = (before.next_sequence, found.next_sequence);
-                    assert!(new >= old, "the next sequence number was {old} and is {new}");
-                }
-                count(&mut figures, victims, &attempts, &found);
-                before = found;
+    session_of_rounds(kills, Root::lcs, |_| {
+        let mut dice = Dice::new();
+        // The first one is not ours.
+        let mut lcs = None;
+        let mut source = loregd(&[]);
+        KEYS.iter().for_each(|path| drop(create(path)));
+        let mut figures = Figures::default();
+        let mut before = Findings::now();
+        for number in 0..kills {
+            let victims = match dice.below(6) {
+                0 => Victims::Lcs,
+                1 => Victims::LcsAndLoregd,
+                2 => Victims::LoregdAndLcs,
+                _ => Victims::Loregd,
+            };
+            let mut attempts = storm(number, &mut dice, &before, || stop(victims, &mut source));
+            check_hives();
+            if victims != Victims::Loregd {
+                lcs = Some(daemons::lcs());
             }
-            drop(lcs);
-            eprintln!("{figures:?}");
-        },
-    );
+            source = loregd(&[]);
+            assert!(machine_is_up(), "loregd is ready and does not serve");
+            let lcs_lives = victims == Victims::Loregd;
+            let told = attempts.iter_mut().map(|attempt| {
+                let transaction = attempt.transaction.take().filter(|_| lcs_lives);
+                transaction.map(|transaction| took_effect(&transaction))
+            });
+            let told: Vec<Option<bool>> = told.collect();
+            let found = Findings::now();
+            check(&before, &attempts, &told, &found);
+            if lcs_lives {
+                let (old, new) = (before.next_sequence, found.next_sequence);
+                assert!(new >= old, "the next sequence number was {old} and is {new}");
+            }
+            count(&mut figures, victims, &attempts, &found);
+            before = found;
+        }
+        drop(lcs);
+        eprintln!("{figures:?}");
+    });
 }
 
 /// Runs all clients until some of their commits were acknowledged, and then ends their work by `stop`.
